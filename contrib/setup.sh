@@ -1,0 +1,96 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Sourced by the scripts in this folder: what Larder needs from Debian, and
+# how to install what is missing. Nothing is installed, and no privilege is
+# asked for, when everything is there.
+
+SETUP_BUILD=(
+	autoconf automake pkg-config gcc make libc6-dev
+	libfuse3-dev fuse3 librocksdb-dev libzstd-dev libssl-dev
+	libjansson-dev libarchive-dev
+)
+SETUP_TESTS=(
+	libcmocka-dev bats clang-format git attr acl jq rsync sqlite3
+	squashfs-tools util-linux passwd findutils procps
+)
+SETUP_CLANG=(clang libclang-rt-14-dev)
+
+setup_say() {
+	echo "$(basename "$0"): $*" >&2
+}
+
+# setup_missing PACKAGE... prints those that are not installed.
+setup_missing() {
+	local package
+	for package in "$@"; do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" \
+			2>/dev/null)" = installed ] || echo "$package"
+	done
+}
+
+# setup_apt ARGUMENT... runs apt-get with the right to install.
+setup_apt() {
+	local become=()
+	[ "$(id -u)" -eq 0 ] || become=(sudo)
+	"${become[@]}" env DEBIAN_FRONTEND=noninteractive apt-get \
+		-qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@" \
+		</dev/null >&2
+}
+
+# setup_install PACKAGE... installs those that are missing. On another kind of
+# system it does nothing: configure names what it does not find.
+setup_install() {
+	local missing install
+	if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null
+	then
+		setup_say "no apt-get here, so packages are not checked"
+		return 0
+	fi
+	mapfile -t missing < <(setup_missing "$@")
+	[ ${#missing[@]} -gt 0 ] || return 0
+
+	install=(install -y --no-install-recommends "${missing[@]}")
+	if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+		setup_say "packages are missing; as root, run:" \
+			"apt-get ${install[*]}"
+		return 1
+	fi
+	setup_say "installing ${missing[*]}"
+	# The lists of a fresh system are empty or name versions that are gone.
+	if ! apt-get -s -qq "${install[@]}" </dev/null >/dev/null 2>&1 ||
+	   ! setup_apt "${install[@]}"; then
+		setup_apt update && setup_apt "${install[@]}"
+	fi || {
+		setup_say "apt-get could not install ${missing[*]}"
+		return 1
+	}
+}
+
+setup_build() {
+	setup_install "${SETUP_BUILD[@]}"
+}
+
+# node and npm often come from elsewhere than Debian.
+setup_tests() {
+	local packages=("${SETUP_BUILD[@]}" "${SETUP_TESTS[@]}")
+	command -v npm >/dev/null || packages+=(nodejs npm)
+	setup_install "${packages[@]}"
+}
+
+# gcc brings its sanitizers along, clang does not.
+setup_clang() {
+	setup_install "${SETUP_CLANG[@]}"
+}
+
+# setup_autogen SOURCE-DIR makes configure, unless it is newer than all that
+# it is made from.
+setup_autogen() {
+	local newer
+	if [ -x "$1/configure" ] && [ -e "$1/Makefile.in" ]; then
+		newer=$(cd "$1" && find autogen.sh configure.ac Makefile.am m4 \
+			./*/Makemodule.am -newer configure -print -quit)
+		[ -n "$newer" ] || return 0
+	fi
+	"$1/autogen.sh"
+}
