@@ -11,8 +11,8 @@ SETUP_BUILD=(
 	libjansson-dev libarchive-dev
 )
 SETUP_TESTS=(
-	libcmocka-dev bats clang-format git attr acl jq rsync sqlite3
-	squashfs-tools util-linux passwd findutils procps
+	libcmocka-dev bats clang-format git attr acl jq libcap2-bin mount
+	passwd procps python3-minimal rsync sqlite3 xz-utils
 )
 SETUP_CLANG=(clang libclang-rt-14-dev)
 
@@ -29,11 +29,20 @@ setup_missing() {
 	done
 }
 
+# setup_as_root COMMAND...
+setup_as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		return 1
+	fi
+}
+
 # setup_apt ARGUMENT... runs apt-get with the right to install.
 setup_apt() {
-	local become=()
-	[ "$(id -u)" -eq 0 ] || become=(sudo)
-	"${become[@]}" env DEBIAN_FRONTEND=noninteractive apt-get \
+	setup_as_root env DEBIAN_FRONTEND=noninteractive apt-get \
 		-qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@" \
 		</dev/null >&2
 }
@@ -76,6 +85,22 @@ setup_tests() {
 	local packages=("${SETUP_BUILD[@]}" "${SETUP_TESTS[@]}")
 	command -v npm >/dev/null || packages+=(nodejs npm)
 	setup_install "${packages[@]}"
+}
+
+# setup_fuse makes mounts possible, where the kernel and the container allow it.
+setup_fuse() {
+	[ -c /dev/fuse ] || setup_as_root modprobe fuse 2>/dev/null || true
+	if [ ! -c /dev/fuse ]; then
+		setup_say "/dev/fuse is missing: load the kernel module fuse," \
+			"or give this container the device and CAP_SYS_ADMIN"
+		return 1
+	fi
+	# fusermount3 does not unmount without it. systemd and most container
+	# runtimes make it, a bare root directory lacks it.
+	[ -e /etc/mtab ] ||
+		setup_as_root ln -s ../proc/self/mounts /etc/mtab ||
+		setup_say "/etc/mtab is missing; as root, run:" \
+			"ln -s ../proc/self/mounts /etc/mtab"
 }
 
 # gcc brings its sanitizers along, clang does not.

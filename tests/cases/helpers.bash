@@ -280,6 +280,25 @@ tree_xattrs() (
 		xargs -0 getfattr -h -d -m '^user\.' -e hex --
 )
 
+# tree_state DIR prints all that can be seen of a tree: names, content, times,
+# links and attributes.
+tree_state() {
+	tree_digest "$1"
+	tree_links "$1"
+	tree_xattrs "$1"
+}
+
+# same_state DIR DIR is same_tree with links and attributes.
+same_state() {
+	is_state "$1" <(tree_state "$2")
+}
+
+# is_state DIR FILE: what tree_state printed to FILE before is still so.
+is_state() {
+	tree_state "$1" | diff "$2" - | head -n 20
+	[ "${PIPESTATUS[*]}" = '0 0 0' ]
+}
+
 # ---- commands
 
 # fsops OPERATION ARGUMENT... makes system calls that no common command makes
@@ -323,7 +342,6 @@ mount_field() {
 
 # drop_caches makes the kernel ask again, where that is possible: as root.
 drop_caches() {
-	sync
 	[ "$(id -u)" -ne 0 ] || echo 2 >/proc/sys/vm/drop_caches
 }
 

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store's index: what is in the store, in RocksDB. The only owner of
+ * RocksDB; its error strings are translated here. Any thread.
+ *
+ * Column families and their keys (strings NUL-terminated, integers big-endian
+ * so that byte order is numeric order):
+ *	default	  "format" -> u32
+ *	entries	  tenant namespace name key -> entry blob
+ *	recency	  tenant namespace name branch ~created_ns key -> empty
+ *		  (each entry twice where it has a branch: once under "")
+ *	chunks	  digest -> pack digest, off u32, len u32, flags u8
+ *	packs	  digest -> bytes u64, chunks u32
+ *	blobs	  kind u8, digest -> stamp (struct index_stamp)
+ */
+#ifndef LARDER_INDEX_H
+#define LARDER_INDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "digest.h"
+#include "entry.h"
+#include "pack.h"
+
+#define INDEX_FORMAT 1u
+
+struct index;
+struct index_batch;
+
+/* Stat data of a blob file when it was last checked whole. */
+struct index_stamp {
+	uint64_t bytes;
+	uint64_t ino;
+	int64_t mtime_ns;
+	int64_t ctime_ns;
+};
+
+enum index_blob { INDEX_BLOB_CATALOG = 1, INDEX_BLOB_PLACEMENT = 2 };
+
+/* Opens or creates. -EBUSY when another process has it open, -ESTALE when its
+ * format is newer than INDEX_FORMAT, -EBADMSG when RocksDB finds damage,
+ * -ENOSPC, -EACCES, -EIO. */
+int index_open(const char *path, struct index **ret_index);
+void index_close(struct index *ix); /* flushes; NULL is fine */
+
+/* Starts writing memtables out, so that the next open replays little. Does
+ * not wait. */
+void index_flush(struct index *ix);
+
+/* One atomic write. _commit with `sync` waits until it survives power loss;
+ * it and _abort free the batch. */
+int index_batch_begin(struct index *ix, struct index_batch **ret_batch);
+int index_batch_commit(struct index_batch *b, bool sync);
+void index_batch_abort(struct index_batch *b); /* NULL is fine */
+
+/* Replaces an entry of the same key; its recency records go in the same
+ * batch. */
+int index_put_entry(struct index_batch *b, const struct entry *e);
+int index_put_chunk(struct index_batch *b, const struct digest *chunk,
+		    const struct pack_loc *loc);
+int index_put_pack(struct index_batch *b, const struct digest *pack,
+		   uint64_t bytes, uint32_t chunks);
+int index_put_stamp(struct index_batch *b, enum index_blob kind,
+		    const struct digest *blob, const struct index_stamp *stamp);
+int index_remove_entry(struct index_batch *b, const struct entry *e);
+
+/* -ENOENT; -EBADMSG for a record that does not decode, -ESTALE for one of a
+ * newer version. The functions that look at several entries pass over both. */
+int index_get_entry(struct index *ix, const char *tenant, const char *namespace,
+		    const char *name, const char *key, struct entry *ret_entry);
+
+/* The only entry whose key begins with `prefix`; -ENOTUNIQ for several. An
+ * entry whose whole key is `prefix` wins, and is all that is looked for where
+ * `prefix` is shorter than KEY_PREFIX_MIN. */
+int index_find_entry(struct index *ix, const char *tenant,
+		     const char *namespace, const char *name,
+		     const char *prefix, struct entry *ret_entry);
+
+/* The newest of `branch` ("": of any branch). */
+int index_newest_entry(struct index *ix, const char *tenant,
+		       const char *namespace, const char *name,
+		       const char *branch, struct entry *ret_entry);
+
+/* All entries of a namespace (of `name` only, where not NULL) in key order.
+ * A non-zero return of `each` ends the walk and is returned. */
+int index_each_entry(struct index *ix, const char *tenant,
+		     const char *namespace, const char *name,
+		     int (*each)(void *arg, const struct entry *e), void *arg);
+
+/* Looks up `n` chunks at once; found[i] says whether locs[i] was filled. */
+int index_get_chunks(struct index *ix, const struct digest *chunks, size_t n,
+		     struct pack_loc *ret_locs, bool *ret_found);
+int index_get_stamp(struct index *ix, enum index_blob kind,
+		    const struct digest *blob, struct index_stamp *ret_stamp);
+
+struct index_stats {
+	uint64_t entries, packs, pack_bytes;
+};
+int index_stats(struct index *ix, struct index_stats *ret_stats);
+
+#endif

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An ingest from outside: making and freeing one, and cutting content into
+ * the items that go through the pipeline. One thread drives an ingest.
+ */
+#include "ingest.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "ingest_internal.h"
+
+/* Room for what the chunker needs to see, twice, so that reading is not cut
+ * small and little is moved. */
+#define CUT_BYTES (2 * (size_t)CHUNK_MAX)
+
+int ingest_threads = -1;
+
+static int piece_to_build(void *ctx, uint32_t node, const struct digest *chunk,
+			  uint64_t len)
+{
+	struct ingest *in = ctx;
+
+	return catalog_build_piece(in->build, node, chunk, len);
+}
+
+static int ingest_start(struct ingest *in, const struct catalog_meta *root)
+{
+	struct index_stats stats;
+	int r = index_stats(in->store->index, &stats);
+
+	if (r < 0)
+		return r;
+	in->store_has_chunks = stats.packs > 0;
+	r = catalog_build_new(root, &in->build);
+	if (r < 0)
+		return r;
+	return ingest_pipeline_start(in);
+}
+
+int ingest_new_sink(struct store *s, const struct catalog_meta *root,
+		    struct progress *progress, ingest_piece_fn piece, void *ctx,
+		    struct ingest **ret_ingest)
+{
+	struct ingest *in = calloc(1, sizeof(*in));
+	int r;
+
+	if (!in)
+		return -ENOMEM;
+	in->store = s;
+	in->progress = progress;
+	in->piece = piece ? piece : piece_to_build;
+	in->piece_ctx = piece ? ctx : in;
+	pthread_mutex_init(&in->lock, NULL);
+	r = ingest_start(in, root);
+	if (r < 0) {
+		ingest_free(in);
+		return r;
+	}
+	*ret_ingest = in;
+	return 0;
+}
+
+int ingest_new(struct store *s, const struct catalog_meta *root,
+	       struct progress *progress, struct ingest **ret_ingest)
+{
+	return ingest_new_sink(s, root, progress, NULL, NULL, ret_ingest);
+}
+
+void ingest_free(struct ingest *in)
+{
+	if (!in)
+		return;
+	ingest_pipeline_free(in);
+	ingest_dict_free(in);
+	catalog_build_free(in->build);
+	free(in->cut_buf);
+	pthread_mutex_destroy(&in->lock);
+	free(in);
+}
+
+struct catalog_build *ingest_build(struct ingest *in)
+{
+	return in->build;
+}
+
+int ingest_set_root(struct ingest *in, const struct catalog_meta *root)
+{
+	catalog_build_free(steal_ptr(&in->build));
+	return catalog_build_new(root, &in->build);
+}
+
+void ingest_expect(struct ingest *in, uint64_t files, uint64_t bytes)
+{
+	in->want_files = files;
+	in->want_bytes = bytes;
+}
+
+/* The window that the cutter reads into. */
+struct cutter {
+	struct chunker chunker;
+	const struct ingest_source *src;
+	uint8_t *buf;
+	size_t len;
+	uint64_t read; /* in all */
+	uint64_t cut;  /* bytes in chunks so far */
+	bool at_end;
+};
+
+static int cutter_fill(struct cutter *c)
+{
+	while (!c->at_end && c->len < CUT_BYTES) {
+		ssize_t n = c->src->read(c->src->ctx, c->buf + c->len,
+					 CUT_BYTES - c->len, c->read);
+
+		if (n < 0)
+			return n;
+		c->at_end = n == 0;
+		c->len += n;
+		c->read += n;
+	}
+	return 0;
+}
+
+/* Length of the next chunk at `pos`; 0 where more must be read first. */
+static size_t cutter_next(const struct cutter *c, size_t pos)
+{
+	size_t left = c->len - pos;
+
+	if (!c->at_end && left < CHUNK_MAX)
+		return 0;
+	if (c->cut == 0 && c->at_end && left <= CHUNK_MAX)
+		return left; /* a small file */
+	return chunker_cut(&c->chunker, c->buf + pos, left);
+}
+
+static int cutter_run(struct cutter *c, struct ingest *in, uint32_t node,
+		      int (*emit)(struct ingest *in, uint32_t node,
+				  const void *data, size_t len))
+{
+	size_t pos, n;
+	int r;
+
+	do {
+		r = cutter_fill(c);
+		if (r < 0)
+			return r;
+		for (pos = 0; (n = cutter_next(c, pos)) > 0; pos += n) {
+			r = emit(in, node, c->buf + pos, n);
+			if (r < 0)
+				return r;
+			c->cut += n;
+		}
+		memmove(c->buf, c->buf + pos, c->len - pos);
+		c->len -= pos;
+	} while (!c->at_end || c->len > 0);
+	return 0;
+}
+
+/* The buffer is kept between files. It may be in use already: results of
+ * earlier files come back while a large one is being cut, and one of them
+ * may have to be cut as well. */
+int ingest_cut(struct ingest *in, uint32_t node,
+	       const struct ingest_source *src,
+	       int (*emit)(struct ingest *in, uint32_t node, const void *data,
+			   size_t len),
+	       uint64_t *ret_bytes)
+{
+	struct cutter c = { .src = src, .buf = steal_ptr(&in->cut_buf) };
+	int r;
+
+	if (!c.buf)
+		c.buf = malloc(CUT_BYTES);
+	if (!c.buf)
+		return -ENOMEM;
+	chunker_init(&c.chunker, CHUNK_AVG);
+	r = cutter_run(&c, in, node, emit);
+	free(in->cut_buf);
+	in->cut_buf = c.buf;
+	if (r < 0)
+		return r;
+	*ret_bytes = c.read;
+	return 0;
+}
+
+struct loader_source {
+	const struct ingest_loader *loader;
+	void *handle;
+};
+
+static ssize_t loader_read(void *ctx, void *buf, size_t len, uint64_t off)
+{
+	struct loader_source *s = ctx;
+
+	return s->loader->read(s->handle, buf, len, off);
+}
+
+int ingest_cut_file(struct ingest *in, uint32_t node,
+		    const struct ingest_loader *loader, void *ctx,
+		    uint64_t cookie,
+		    int (*emit)(struct ingest *in, uint32_t node,
+				const void *data, size_t len))
+{
+	struct loader_source ls = { .loader = loader };
+	struct ingest_source src = { .read = loader_read, .ctx = &ls };
+	uint64_t bytes = 0;
+	int r, closed;
+
+	r = loader->open(ctx, cookie, &ls.handle);
+	if (r < 0)
+		return r;
+	r = ingest_cut(in, node, &src, emit, &bytes);
+	closed = loader->close(ctx, cookie, ls.handle, bytes);
+	return r < 0 ? r : closed;
+}
+
+/* An ingest that lacks something may not be committed, whatever its driver
+ * makes of the error. */
+static int keep_error(struct ingest *in, int r)
+{
+	if (r < 0 && !in->err)
+		in->err = r;
+	return r;
+}
+
+int ingest_load(struct ingest *in, uint32_t node,
+		const struct ingest_loader *loader, void *ctx, uint64_t cookie,
+		uint64_t size)
+{
+	int r;
+
+	if (size <= CHUNK_MAX)
+		return keep_error(in, ingest_add_file(in, node, loader, ctx,
+						      cookie, size));
+	r = ingest_cut_file(in, node, loader, ctx, cookie, ingest_add_data);
+	if (r < 0)
+		return keep_error(in, r);
+	in->result.files++;
+	return 0;
+}
+
+struct stream_source {
+	ssize_t (*read)(void *ctx, void *buf, size_t len);
+	void *ctx;
+};
+
+static ssize_t stream_read(void *ctx, void *buf, size_t len, uint64_t off)
+{
+	struct stream_source *s = ctx;
+
+	(void)off;
+	return s->read(s->ctx, buf, len);
+}
+
+int ingest_stream(struct ingest *in, uint32_t node,
+		  ssize_t (*read)(void *ctx, void *buf, size_t len), void *ctx)
+{
+	struct stream_source ss = { .read = read, .ctx = ctx };
+	struct ingest_source src = { .read = stream_read, .ctx = &ss };
+	uint64_t bytes;
+	int r = ingest_cut(in, node, &src, ingest_add_data, &bytes);
+
+	if (r < 0)
+		return keep_error(in, r);
+	in->result.files++;
+	return 0;
+}
+
+int ingest_known(struct ingest *in, uint32_t node, const struct digest *chunk,
+		 uint64_t len, const struct pack_loc *loc)
+{
+	if (len == 0 || (chunk && (!loc || len > CHUNK_MAX)))
+		return -EINVAL;
+	return keep_error(in, ingest_add_known(in, node, chunk, len, loc));
+}

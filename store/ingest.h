@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ingest: a tree's content goes into packs, its metadata into a catalog, and
+ * one entry is published. Serves import (a directory or a tar) and commit
+ * (a view). The steps:
+ *
+ *	ingest_new(store, &root_meta, progress, &in)
+ *	b = ingest_build(in): catalog_build_node(), catalog_build_link() ...
+ *	catalog_build_order(b, &files, &n)
+ *	for each file, in tree order:
+ *		ingest_load(), ingest_stream() or ingest_known()
+ *	ingest_commit(in, &entry, &result)
+ *	ingest_free(in)
+ *
+ * Chunks are hashed and compressed on a pool of threads and written in the
+ * order of submission, so the packs are the same bytes whatever the number
+ * of threads. A chunk that the store has, or that came before, is not
+ * written again. Nothing is visible before ingest_commit(): it syncs the
+ * packs, then publishes catalog and placement, then chunks, packs and entry in one
+ * batch. Packs of an ingest that was given up are removed by ingest_free().
+ *
+ * One thread drives an ingest; any number may run at once.
+ */
+#ifndef LARDER_INGEST_H
+#define LARDER_INGEST_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "catalog_build.h"
+#include "progress.h"
+#include "store.h"
+
+struct ingest;
+
+/* Gives a file's content to the pool's threads. */
+struct ingest_loader {
+	/* Opens file `cookie`. A negative errno fails the ingest. */
+	int (*open)(void *ctx, uint64_t cookie, void **ret_handle);
+	/* Up to `len` bytes at `off`; 0 at the end. */
+	ssize_t (*read)(void *handle, void *buf, size_t len, uint64_t off);
+	/* Called when all was read; may say that the file changed meanwhile
+	 * (-ESTALE). `got`: bytes read in all. Frees the handle. */
+	int (*close)(void *ctx, uint64_t cookie, void *handle, uint64_t got);
+};
+
+struct ingest_result {
+	struct digest catalog;
+	uint64_t files, dirs, bytes; /* of the tree */
+	uint64_t read_bytes;	     /* read from the source */
+	uint64_t new_chunks, new_bytes, stored_bytes; /* added to the store */
+	uint64_t new_files; /* files with at least one new chunk */
+};
+
+/* `progress` may be NULL; borrowed. */
+int ingest_new(struct store *s, const struct catalog_meta *root,
+	       struct progress *progress, struct ingest **ret_ingest);
+void ingest_free(struct ingest *in); /* NULL is fine */
+struct catalog_build *ingest_build(struct ingest *in); /* borrowed */
+
+/* Totals for progress, where they are known before. */
+void ingest_expect(struct ingest *in, uint64_t files, uint64_t bytes);
+
+/* Trains the dictionary from samples the source picked (evenly over its small
+ * files; up to 8 MiB). At most once, before any content. Where it does not pay,
+ * there is none, and that is no error. */
+int ingest_train(struct ingest *in, const void *samples, const size_t *sizes,
+		 unsigned n);
+
+/* Content through a loader; small files are opened and read on the pool.
+ * `size` is what is expected; the file is read to its end. `loader` and
+ * `ctx` are borrowed until ingest_commit(). */
+int ingest_load(struct ingest *in, uint32_t node,
+		const struct ingest_loader *loader, void *ctx, uint64_t cookie,
+		uint64_t size);
+
+/* Content from a stream, read now, in the calling thread. */
+int ingest_stream(struct ingest *in, uint32_t node,
+		  ssize_t (*read)(void *ctx, void *buf, size_t len), void *ctx);
+
+/* A piece whose chunk the store has at `loc`; NULL, NULL for a hole. */
+int ingest_known(struct ingest *in, uint32_t node, const struct digest *chunk,
+		 uint64_t len, const struct pack_loc *loc);
+
+/* Ends the content, publishes catalog, placement and (where `e` is not NULL) the entry,
+ * whose catalog, sizes and created_ns are filled in here. `sync` makes all
+ * of it durable before it returns. */
+int ingest_commit(struct ingest *in, struct entry *e,
+		  struct ingest_result *ret_result);
+
+/* After the commit: the pieces' inode numbers are catalog_build_ino(). */
+
+/* The two sources of `larder import`. `dirfd`: the root of a plain tree;
+ * `fd`: a tar stream in any compression that libarchive reads. Owner `self`
+ * becomes CATALOG_OWNER_SELF. Messages name paths below `label`. */
+struct ingest_owner {
+	uint32_t uid, gid;
+};
+
+int ingest_dir(struct store *s, int dirfd, const char *label,
+	       const struct ingest_owner *self, struct progress *progress,
+	       struct entry *e, struct ingest_result *ret_result);
+int ingest_tar(struct store *s, int fd, const char *label,
+	       const struct ingest_owner *self, struct progress *progress,
+	       struct entry *e, struct ingest_result *ret_result);
+
+#endif

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files that a pattern names, and their digests.
+ *
+ * A pattern is cut at '/' into components. At each directory of the walk a
+ * set says which components may come next (bit i: all before component i is
+ * matched): a small non-deterministic automaton, so that each directory is
+ * read once and each file found once however many "**" there are. Names are
+ * bytes, compared in the C locale, and visited in byte order, so neither the
+ * order of a directory on disk nor a user's locale changes anything.
+ *
+ * Nothing outside the root is reached: no symbolic link is followed, also
+ * not by a component without wildcards, and "..", absolute patterns, other
+ * file systems and ".git" are left out. One walk is one thread's.
+ */
+#include "key.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <limits.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/io.h"
+
+#define COMPONENTS_MAX 63 /* bits of a set, less one for the end */
+#define READ_BYTES (128u << 10)
+
+struct glob {
+	char *text; /* the pattern, cut */
+	char *components[COMPONENTS_MAX];
+	unsigned count;
+
+	struct key_parts *parts;
+	dev_t dev;	  /* of the root */
+	struct buf path;  /* of the directory being walked: "" or "a/b/" */
+	uint8_t *scratch; /* READ_BYTES */
+	size_t matched;
+	char *bad;
+};
+
+struct name {
+	char *text;
+	unsigned char type; /* DT_*, DT_UNKNOWN where not told */
+};
+
+struct names {
+	struct name *items;
+	size_t count;
+	size_t cap;
+};
+
+/* Patterns */
+
+static bool is_any_depth(const char *component)
+{
+	return strcmp(component, "**") == 0;
+}
+
+static bool is_literal(const char *component)
+{
+	return !strpbrk(component, "*?[\\");
+}
+
+static int glob_parse(struct glob *g, const char *pattern)
+{
+	size_t len = strlen(pattern);
+	char *rest, *part;
+
+	if (len == 0 || pattern[0] == '/' || pattern[len - 1] == '/')
+		return -EINVAL;
+	g->text = strdup(pattern);
+	if (!g->text)
+		return -ENOMEM;
+	rest = g->text;
+	while ((part = strsep(&rest, "/"))) {
+		if (!*part || strcmp(part, ".") == 0)
+			continue;
+		if (strcmp(part, "..") == 0 || g->count == COMPONENTS_MAX)
+			return -EINVAL;
+		g->components[g->count++] = part;
+	}
+	return g->count > 0 ? 0 : -EINVAL;
+}
+
+/* "**" also stands for no directory at all. */
+static uint64_t set_close(const struct glob *g, uint64_t set)
+{
+	unsigned i;
+
+	for (i = 0; i + 1 < g->count; i++)
+		if ((set >> i & 1) && is_any_depth(g->components[i]))
+			set |= UINT64_C(1) << (i + 1);
+	return set;
+}
+
+/* Steps over `name`: the set for the directory of that name, and whether a
+ * file of that name matches. */
+static uint64_t set_step(const struct glob *g, uint64_t set, const char *name,
+			 bool *ret_hit)
+{
+	uint64_t next = 0;
+	bool hit = false;
+	unsigned i;
+
+	for (i = 0; i < g->count; i++) {
+		const char *component = g->components[i];
+		bool last = i + 1 == g->count;
+
+		if (!(set >> i & 1))
+			continue;
+		if (is_any_depth(component)) {
+			if (name[0] == '.')
+				continue;
+			next |= UINT64_C(1) << i;
+			hit |= last;
+		} else if (fnmatch(component, name, FNM_PERIOD) == 0) {
+			next |= last ? 0 : UINT64_C(1) << (i + 1);
+			hit |= last;
+		}
+	}
+	*ret_hit = hit;
+	return set_close(g, next);
+}
+
+/* The one name that can match, where wildcards leave no choice. */
+static const char *set_literal(const struct glob *g, uint64_t set)
+{
+	const char *component;
+
+	if (set & (set - 1))
+		return NULL;
+	component = g->components[__builtin_ctzll(set)];
+	return is_literal(component) ? component : NULL;
+}
+
+/* Names of a directory */
+
+static void names_release(struct names *n)
+{
+	size_t i;
+
+	for (i = 0; i < n->count; i++)
+		free(n->items[i].text);
+	free(n->items);
+}
+
+static int names_add(struct names *n, const char *text, unsigned char type)
+{
+	struct name *items;
+
+	if (n->count == n->cap) {
+		n->cap = n->cap ? 2 * n->cap : 64;
+		items = reallocarray(n->items, n->cap, sizeof(*items));
+		if (!items)
+			return -ENOMEM;
+		n->items = items;
+	}
+	n->items[n->count].text = strdup(text);
+	if (!n->items[n->count].text)
+		return -ENOMEM;
+	n->items[n->count++].type = type;
+	return 0;
+}
+
+static int name_order(const void *a, const void *b)
+{
+	return strcmp(((const struct name *)a)->text,
+		      ((const struct name *)b)->text);
+}
+
+static int names_read(struct names *n, int dirfd)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	_cleanup_close_ int fd = -1;
+	struct dirent *de;
+	int r;
+
+	fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (!dir)
+		return -errno;
+	steal_fd(&fd);
+	while ((errno = 0, de = readdir(dir))) {
+		if (strcmp(de->d_name, ".") == 0 ||
+		    strcmp(de->d_name, "..") == 0)
+			continue;
+		r = names_add(n, de->d_name, de->d_type);
+		if (r < 0)
+			return r;
+	}
+	if (errno)
+		return -errno;
+	if (n->count > 0)
+		qsort(n->items, n->count, sizeof(*n->items), name_order);
+	return 0;
+}
+
+/* Content */
+
+static void cleanup_hash(struct digest_ctx **hash)
+{
+	digest_ctx_free(*hash);
+}
+
+static int hash_file(struct glob *g, int fd, struct digest *ret_digest)
+{
+	_cleanup_(cleanup_hash) struct digest_ctx *hash = NULL;
+	ssize_t n;
+	int r;
+
+	r = digest_ctx_new(&hash);
+	if (r < 0)
+		return r;
+	while ((n = io_read_upto(fd, g->scratch, READ_BYTES)) > 0) {
+		r = digest_ctx_update(hash, g->scratch, n);
+		if (r < 0)
+			return r;
+	}
+	return n < 0 ? (int)n : digest_ctx_final(hash, ret_digest);
+}
+
+/* The path of `name`, in the buffer behind the directory's, which is what
+ * remains when the caller cuts it off again. */
+static const char *path_push(struct glob *g, const char *name)
+{
+	buf_put(&g->path, name, strlen(name) + 1);
+	return buf_error(&g->path) ? NULL : (const char *)g->path.data;
+}
+
+static int add_part(struct glob *g, const char *kind, const char *name,
+		    const struct digest *digest)
+{
+	size_t len = g->path.len;
+	const char *path = path_push(g, name);
+	int r = path ? key_parts_add(g->parts, kind, path, digest) : -ENOMEM;
+
+	g->path.len = len;
+	if (r == 0)
+		g->matched++;
+	return r;
+}
+
+static int add_link(struct glob *g, int dirfd, const char *name)
+{
+	char target[PATH_MAX];
+	struct digest digest;
+	ssize_t len = readlinkat(dirfd, name, target, sizeof(target));
+	int r;
+
+	if (len < 0)
+		return -errno;
+	r = digest_of(target, len, &digest);
+	if (r < 0)
+		return r;
+	return add_part(g, "link", name, &digest);
+}
+
+/* Sockets, pipes and devices have no content: like directories, they do not
+ * match. O_NONBLOCK, so that one that came meanwhile does not stop us. */
+static int add_file(struct glob *g, int dirfd, const char *name)
+{
+	_cleanup_close_ int fd = -1;
+	struct digest digest;
+	struct stat st;
+	int r;
+
+	fd = openat(dirfd, name,
+		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return 0;
+	r = hash_file(g, fd, &digest);
+	if (r < 0)
+		return r;
+	return add_part(g, "file", name, &digest);
+}
+
+/* The walk */
+
+/* Remembers which name failed, the innermost one. What went away since its
+ * directory was read was not there. */
+static int walk_failed(struct glob *g, const char *name, int err)
+{
+	size_t len = g->path.len;
+	const char *path;
+
+	if (err == 0 || err == -ENOENT)
+		return 0;
+	if (!g->bad && err != -ENOMEM) {
+		path = path_push(g, name);
+		g->bad = path ? strdup(path) : NULL;
+		g->path.len = len;
+	}
+	return err;
+}
+
+static int walk_dir(struct glob *g, int dirfd, uint64_t set);
+
+static int walk_into(struct glob *g, int dirfd, const char *name, uint64_t set)
+{
+	_cleanup_close_ int fd = -1;
+	size_t len = g->path.len;
+	struct stat st;
+	int r;
+
+	if (strcmp(name, ".git") == 0)
+		return 0;
+	fd = openat(dirfd, name,
+		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_dev != g->dev)
+		return 0;
+	buf_put(&g->path, name, strlen(name));
+	buf_put_u8(&g->path, '/');
+	r = buf_error(&g->path) ? -ENOMEM : walk_dir(g, fd, set);
+	g->path.len = len;
+	return r;
+}
+
+static int name_type(int dirfd, const char *name, unsigned char *ret_type)
+{
+	struct stat st;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	*ret_type = IFTODT(st.st_mode);
+	return 0;
+}
+
+static int walk_name(struct glob *g, int dirfd, const struct name *name,
+		     uint64_t set)
+{
+	unsigned char type = name->type;
+	uint64_t next;
+	bool hit;
+	int r;
+
+	next = set_step(g, set, name->text, &hit);
+	if (!next && !hit)
+		return 0;
+	if (type == DT_UNKNOWN) {
+		r = name_type(dirfd, name->text, &type);
+		if (r < 0)
+			return r;
+	}
+	if (type == DT_DIR)
+		return next ? walk_into(g, dirfd, name->text, next) : 0;
+	if (type == DT_LNK)
+		return hit ? add_link(g, dirfd, name->text) : 0;
+	return hit && type == DT_REG ? add_file(g, dirfd, name->text) : 0;
+}
+
+static int walk_dir(struct glob *g, int dirfd, uint64_t set)
+{
+	_cleanup_(names_release) struct names names = { 0 };
+	const char *literal = set_literal(g, set);
+	size_t i;
+	int r;
+
+	r = literal ? names_add(&names, literal, DT_UNKNOWN) :
+		      names_read(&names, dirfd);
+	if (r < 0)
+		return r;
+	for (i = 0; i < names.count; i++) {
+		r = walk_name(g, dirfd, &names.items[i], set);
+		r = walk_failed(g, names.items[i].text, r);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int glob_walk(struct glob *g, int rootfd)
+{
+	struct stat st;
+	int r;
+
+	if (fstat(rootfd, &st) < 0)
+		return -errno;
+	g->dev = st.st_dev;
+	r = walk_dir(g, rootfd, set_close(g, 1));
+	if (r < 0)
+		return r;
+	return g->matched > 0 ? 0 : -ENOENT;
+}
+
+/* fnmatch() reads names as the thread's locale says. */
+static int glob_walk_c_locale(struct glob *g, int rootfd)
+{
+	locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+	locale_t before;
+	int r;
+
+	if (!c)
+		return -errno;
+	before = uselocale(c);
+	r = glob_walk(g, rootfd);
+	uselocale(before);
+	freelocale(c);
+	return r;
+}
+
+static void glob_release(struct glob *g)
+{
+	free(g->text);
+	free(g->scratch);
+	free(g->bad);
+	buf_release(&g->path);
+}
+
+int key_add_files(struct key_parts *p, int rootfd, const char *glob,
+		  char **ret_bad)
+{
+	_cleanup_(glob_release) struct glob g = { .parts = p };
+	int r;
+
+	r = glob_parse(&g, glob);
+	if (r < 0)
+		return r;
+	g.scratch = malloc(READ_BYTES);
+	if (!g.scratch)
+		return -ENOMEM;
+	r = glob_walk_c_locale(&g, rootfd);
+	if (r < 0 && g.bad && ret_bad)
+		*ret_bad = steal_ptr(&g.bad);
+	return r;
+}

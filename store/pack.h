@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Packs: immutable files of compressed chunks in tree order with an index at
+ * the end, named by the SHA-256 of their bytes. A pack is self-contained: the
+ * dictionary its chunks were made with, if any, is in it. The format is
+ * described at the top of pack_format.h.
+ */
+#ifndef LARDER_PACK_H
+#define LARDER_PACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "codec.h"
+#include "digest.h"
+
+#define PACK_TARGET_BYTES (32u << 20) /* a writer is changed above this */
+#define PACK_MAX_BYTES (256u << 20)   /* a reader refuses more */
+
+/* Where a chunk lies. */
+struct pack_loc {
+	struct digest pack;
+	uint32_t off;
+	uint32_t len;  /* of the frame */
+	bool has_dict; /* the frame wants the pack's dictionary */
+};
+
+/* Writing: one thread. The file appears in `packs_dirfd`/<hh>/<hex>. */
+struct pack_writer;
+
+/* `dict`/`dict_len`: the dictionary to embed, or NULL, 0. */
+int pack_writer_new(int packs_dirfd, const void *dict, size_t dict_len,
+		    struct pack_writer **ret_writer);
+
+/* Appends one frame that codec_compress() made of a chunk of `size` bytes. */
+int pack_writer_add(struct pack_writer *w, const struct digest *chunk,
+		    uint32_t size, bool has_dict, const void *frame,
+		    size_t frame_len, uint32_t *ret_off);
+uint64_t pack_writer_bytes(const struct pack_writer *w);
+uint32_t pack_writer_chunks(const struct pack_writer *w);
+
+/* Writes the index, syncs and publishes. */
+int pack_writer_commit(struct pack_writer *w, struct digest *ret_name,
+		       uint64_t *ret_bytes);
+void pack_writer_free(struct pack_writer *w); /* drops what is uncommitted */
+
+/* Reading: any thread. */
+struct pack;
+
+struct pack_chunk {
+	struct digest digest;
+	uint32_t off;
+	uint32_t len;
+	uint32_t size;
+	bool has_dict;
+};
+
+/* Opens <hh>/<hex>: checks header, footer and layout, not the name's digest.
+ * The dictionary is read and checked when a frame first wants it, the index at
+ * the first pack_chunk_at(): opening costs two small reads. -ENOENT, -EBADMSG,
+ * -ESTALE (newer format). */
+int pack_open(int packs_dirfd, const struct digest *name,
+	      struct pack **ret_pack);
+struct pack *pack_ref(struct pack *p);
+void pack_unref(struct pack *p);
+const struct digest *pack_name(const struct pack *p);
+uint64_t pack_bytes(const struct pack *p);
+
+/* Index record `n`, -ENOENT behind the last, -EBADMSG (said). Reads from the
+ * file. */
+int pack_chunk_at(const struct pack *p, uint32_t n,
+		  struct pack_chunk *ret_chunk);
+uint32_t pack_chunks(const struct pack *p);
+
+enum pack_read_flags {
+	/* Do not wait for the disk: -EAGAIN where the bytes are not in the
+	 * page cache (RWF_NOWAIT). */
+	PACK_READ_NOWAIT = 1 << 0,
+};
+
+/* Reads and decodes one chunk into `out` of exactly `size` bytes, checking the
+ * frame's checksum. -EBADMSG when the bytes are damaged, -EAGAIN, -EIO. */
+int pack_read(struct pack *p, struct codec_ctx *ctx, uint32_t off, uint32_t len,
+	      bool has_dict, unsigned flags, void *out, uint32_t size);
+
+/* Reads the whole pack again and compares with its name and each chunk's
+ * digest; `damaged` is called for each bad chunk. -EBADMSG if any. */
+int pack_verify(struct pack *p, struct codec_ctx *ctx,
+		void (*damaged)(void *arg, const struct pack_chunk *chunk),
+		void *arg);
+
+#endif

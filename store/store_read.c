@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading chunks of a tree. The way that is gone all the time takes no lock:
+ * placement, pack, frame. Only when that copy is damaged or missing is the
+ * index asked for another one, whose bytes are then checked against the
+ * digest. Any thread.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "store_tree.h"
+
+int store_tree_locate(const struct store_tree *t, uint32_t chunk,
+		      struct pack_loc *ret_loc)
+{
+	struct placement_loc loc;
+	const struct digest *name;
+	int r;
+
+	r = placement_find(t->placement, chunk, &loc);
+	if (r < 0)
+		return r;
+	name = placement_pack(t->placement, loc.pack);
+	if (!name)
+		return -EBADMSG;
+	*ret_loc = (struct pack_loc){
+		.pack = *name,
+		.off = loc.off,
+		.len = loc.len,
+		.has_dict = loc.has_dict,
+	};
+	return 0;
+}
+
+/* Opens pack number `n` of the placement; the tree keeps it. */
+static int tree_open_pack(struct store_tree *t, uint32_t n,
+			  struct pack **ret_pack)
+{
+	const struct digest *name = placement_pack(t->placement, n);
+	struct pack *expected = NULL;
+	struct pack *p;
+	int r;
+
+	if (!name)
+		return -EBADMSG;
+	r = pack_cache_get(t->store->packs, name, &p);
+	if (r < 0)
+		return r;
+	if (!atomic_compare_exchange_strong(&t->packs[n], &expected, p)) {
+		pack_cache_put(t->store->packs, p);
+		p = expected;
+	}
+	*ret_pack = p;
+	return 0;
+}
+
+static int read_placed(struct store_tree *t, struct codec_ctx *ctx,
+		       uint32_t chunk, unsigned flags, void *out, uint32_t size)
+{
+	struct placement_loc loc;
+	struct pack *p;
+	int r;
+
+	r = placement_find(t->placement, chunk, &loc);
+	if (r < 0)
+		return r;
+	if (loc.pack >= placement_packs(t->placement))
+		return -EBADMSG;
+	p = atomic_load_explicit(&t->packs[loc.pack], memory_order_acquire);
+	if (!p) {
+		/* Opening reads from the disk. */
+		if (flags & PACK_READ_NOWAIT)
+			return -EAGAIN;
+		r = tree_open_pack(t, loc.pack, &p);
+		if (r < 0)
+			return r;
+	}
+	return pack_read(p, ctx, loc.off, loc.len, loc.has_dict, flags, out,
+			 size);
+}
+
+/*
+ * The pack is opened anew and not taken from the cache: it may have been put
+ * in the place of a damaged one since.
+ */
+static int read_indexed(struct store *s, struct codec_ctx *ctx,
+			const struct digest *digest, void *out, uint32_t size)
+{
+	struct pack_loc loc;
+	struct digest got;
+	struct pack *p;
+	bool found;
+	int r;
+
+	r = index_get_chunks(s->index, digest, 1, &loc, &found);
+	if (r < 0)
+		return r;
+	if (!found)
+		return -ENOENT;
+	r = pack_cache_open_now(s->packs, &loc.pack, &p);
+	if (r < 0)
+		return r;
+	r = pack_read(p, ctx, loc.off, loc.len, loc.has_dict, 0, out, size);
+	pack_unref(p);
+	if (r < 0)
+		return r;
+	r = digest_of(out, size, &got);
+	if (r < 0)
+		return r;
+	return digest_equal(&got, digest) ? 0 : -EBADMSG;
+}
+
+static int read_other(struct store_tree *t, struct codec_ctx *ctx,
+		      const struct digest *digest, void *out, uint32_t size)
+{
+	char hex[DIGEST_HEX_LEN + 1];
+	int r = read_indexed(t->store, ctx, digest, out, size);
+
+	if (r == 0)
+		return 0;
+	digest_hex(digest, hex);
+	if (!store_damage_known(t->store, digest))
+		log_error(r, "chunk %s is damaged or missing", hex);
+	return -EIO;
+}
+
+int store_chunk_read(struct store_tree *t, struct codec_ctx *ctx,
+		     uint32_t chunk, unsigned flags, void *out)
+{
+	const struct digest *digest;
+	uint32_t size;
+	int r;
+
+	r = catalog_chunk(t->catalog, chunk, &digest, &size);
+	if (r < 0)
+		return r == -ENOENT ? -EBADMSG : r;
+	r = read_placed(t, ctx, chunk, flags, out, size);
+	if (r != -EBADMSG && r != -ENOENT && r != -EIO)
+		return r;
+	if (flags & PACK_READ_NOWAIT)
+		return -EAGAIN;
+	return read_other(t, ctx, digest, out, size);
+}
+
+/* A part of a piece: decoded in place where the caller wants all of it. */
+static int piece_read(struct store_tree *t, struct codec_ctx *ctx,
+		      const struct catalog_piece *piece, uint64_t skip,
+		      void *buf, size_t len)
+{
+	_cleanup_free_ uint8_t *whole = NULL;
+	const struct digest *digest;
+	uint32_t size;
+	int r;
+
+	if (piece->chunk == CATALOG_HOLE) {
+		memset(buf, 0, len);
+		return 0;
+	}
+	r = catalog_chunk(t->catalog, piece->chunk, &digest, &size);
+	if (r < 0)
+		return r;
+	if (size != piece->len)
+		return -EBADMSG;
+	if (len == size)
+		return store_chunk_read(t, ctx, piece->chunk, 0, buf);
+	whole = malloc(size);
+	if (!whole)
+		return -ENOMEM;
+	r = store_chunk_read(t, ctx, piece->chunk, 0, whole);
+	if (r < 0)
+		return r;
+	memcpy(buf, whole + skip, len);
+	return 0;
+}
+
+ssize_t store_file_read(struct store_tree *t, struct codec_ctx *ctx,
+			uint32_t ino, void *buf, size_t len, uint64_t off)
+{
+	struct catalog_piece piece;
+	size_t done = 0;
+
+	while (done < len) {
+		uint64_t skip, n;
+		int r = catalog_piece_at(t->catalog, ino, off + done, &piece);
+
+		if (r == -ENOENT)
+			break;
+		if (r < 0)
+			return r;
+		skip = off + done - piece.off;
+		n = piece.len - skip < len - done ? piece.len - skip :
+						    len - done;
+		r = piece_read(t, ctx, &piece, skip, (uint8_t *)buf + done, n);
+		if (r < 0)
+			return r;
+		done += n;
+	}
+	return done;
+}
