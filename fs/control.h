@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control server: answers the requests of fs/PROTOCOL.md, each connection
+ * on a thread of its own. The methods are in control_store.c (entries) and
+ * control_mount.c (mounts); what they share is in control_internal.h.
+ */
+#ifndef LARDER_FS_CONTROL_H
+#define LARDER_FS_CONTROL_H
+
+#include <stdbool.h>
+
+#include "store/store.h"
+
+#include "mounts.h"
+
+struct control;
+
+struct control_config {
+	int listen_fd; /* borrowed */
+	struct store *store; /* borrowed, as the next */
+	struct mounts *mounts;
+	const char *state_dir;
+	int supervisor_pid;
+	/* `stop` was asked for: with `restart`, a new worker takes over. On
+	 * the connection's thread. */
+	void (*stop)(void *arg, bool restart);
+	void *arg;
+};
+
+int control_start(const struct control_config *config,
+		  struct control **ret_control);
+
+/* True while a connection is open. */
+bool control_is_busy(struct control *c);
+
+/* Accepts nothing more and waits for what is being answered. */
+void control_stop(struct control *c);
+void control_free(struct control *c); /* after control_stop() */
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the control server's methods share: the call, its parameters and its
+ * answer. Private to control*.c.
+ */
+#ifndef LARDER_FS_CONTROL_INTERNAL_H
+#define LARDER_FS_CONTROL_INTERNAL_H
+
+#include <jansson.h>
+#include <sys/types.h>
+
+#include "store/ingest.h"
+#include "store/progress.h"
+
+#include "control.h"
+#include "rpc.h"
+
+struct control_call {
+	const struct control_config *config;
+	struct rpc *rpc;
+	json_t *params; /* an object; borrowed */
+	int fds[RPC_FDS_MAX];
+	unsigned nfds;
+	uid_t uid; /* the peer */
+	gid_t gid;
+	struct mounts_error err; /* filled where a method fails */
+	struct progress progress;
+	bool wants_progress;
+};
+
+/* A method: 0 and *ret_result (a new reference), or a negative errno with
+ * call->err filled. */
+typedef int (*control_fn)(struct control_call *call, json_t **ret_result);
+
+struct control_method {
+	const char *name;
+	control_fn fn;
+};
+
+extern const struct control_method control_store_methods[];
+extern const struct control_method control_mount_methods[];
+
+/* Parameters. _string: -EINVAL (exit 2) where it is missing or no string;
+ * borrowed. _bytes: the same for names and paths; the caller frees. */
+int control_string(struct control_call *call, const char *name,
+		   const char **ret_value);
+int control_bytes(struct control_call *call, const char *name,
+		  char **ret_value);
+bool control_flag(const struct control_call *call, const char *name);
+
+/* tenant, namespace, name of an object, checked against their alphabet. */
+int control_scope(struct control_call *call, const char **ret_tenant,
+		  const char **ret_namespace);
+int control_name(struct control_call *call, const json_t *object,
+		 const char *field, const char **ret_value);
+
+/* A new entry from name, key, branch and parts of the parameters. */
+int control_new_entry(struct control_call *call, struct entry *ret_entry);
+
+/* The entry that `entry` (a reference) names; a miss is exit 3. */
+int control_find_entry(struct control_call *call, struct entry *ret_entry);
+int control_open_tree(struct control_call *call, const struct entry *e,
+		      struct store_tree **ret_tree);
+
+/* The work's progress; cancels when the client has gone. */
+struct progress *control_progress(struct control_call *call);
+
+/* The error of a failed library call, by the meanings of store/README.md. */
+int control_fail(struct control_call *call, int err, const char *what);
+
+json_t *control_entry_json(const struct entry *e, bool with_parts);
+json_t *control_result_json(const struct ingest_result *r);
+json_t *control_time(int64_t ns); /* RFC 3339, UTC */
+
+/* The newest entry for a run, by the restore order. 0 and an entry, or
+ * -ENOENT; *ret_outcome and the reason in either case. */
+int control_resolve(struct control_call *call, const char *tenant,
+		    const char *namespace, const char *name, const char *key,
+		    const char *branch, bool restore, struct entry *ret_entry,
+		    const char **ret_outcome, char *ret_reason, size_t size);
+
+static inline void control_json_unref(json_t **j)
+{
+	json_decref(*j);
+}
+
+#define _cleanup_json_ __attribute__((cleanup(control_json_unref)))
+
+#endif

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The upper log: opening, appending, reading and syncing. The format and the
+ * reasons for it are in log_format.h; replay is in log_replay.c, checkpoints
+ * and giving space back in log_checkpoint.c, own files in log_own.c.
+ *
+ * What log_sync() claims is durable is written into later records and decides
+ * what a replay may cut off, so it claims nothing that a failed sync covered:
+ * the kernel reports such a failure once and calls the pages clean afterwards.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/fault.h"
+#include "store/base/hex.h"
+#include "store/base/io.h"
+#include "store/base/log.h"
+#include "store/base/publish.h"
+
+#include "log_format.h"
+
+/* Stays zero where the machine has none: nothing is then known about when a
+ * segment was begun. */
+static void boot_id_read(uint8_t ret_id[LOG_BOOT_ID])
+{
+	_cleanup_free_ uint8_t *text = NULL;
+	char digits[2 * LOG_BOOT_ID + 1];
+	size_t len, n = 0;
+
+	memset(ret_id, 0, LOG_BOOT_ID);
+	if (io_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 128,
+			 &text, &len) < 0)
+		return;
+	for (size_t i = 0; i < len && n < 2 * LOG_BOOT_ID; i++)
+		if (text[i] != '-' && text[i] != '\n')
+			digits[n++] = (char)text[i];
+	digits[n] = '\0';
+	if (n != 2 * LOG_BOOT_ID || hex_decode(digits, LOG_BOOT_ID, ret_id) < 0)
+		memset(ret_id, 0, LOG_BOOT_ID);
+}
+
+static int dirs_open(struct log *l, int dirfd)
+{
+	l->dirfd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (l->dirfd < 0)
+		return -errno;
+	if (mkdirat(l->dirfd, LOG_DATA_DIR, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	l->datafd = openat(l->dirfd, LOG_DATA_DIR,
+			   O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (l->datafd < 0 && (errno == ENOTDIR || errno == ELOOP))
+		return log_error(-EBADMSG, "upper log: %s is no directory",
+				 LOG_DATA_DIR);
+	return l->datafd < 0 ? -errno : publish_sweep(l->dirfd);
+}
+
+int log_switch(struct log *l)
+{
+	const struct log_segment *last =
+		l->nsegments ? &l->segments[l->nsegments - 1] : NULL;
+	uint32_t next = l->replay_from;
+
+	if (last && last->number >= l->replay_from) {
+		if (last->end == LOG_SEGMENT_HEADER && !l->tail_dirty)
+			return 0;
+		next = last->number + 1;
+	}
+	if (next > LOG_SEGMENT_LAST)
+		return log_error(-EFBIG, "upper log: out of segment numbers");
+	return log_segment_new(l, next);
+}
+
+static struct log *log_new(void)
+{
+	struct log *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->dirfd = l->datafd = -1;
+	l->segment_bytes = LOG_SEGMENT_BYTES;
+	/* Names that a process before this one made, LOG_DATA_DIR too. */
+	l->dir_changes = 1;
+	pthread_mutex_init(&l->lock, NULL);
+	pthread_mutex_init(&l->sync_lock, NULL);
+	pthread_mutex_init(&l->own_lock, NULL);
+	boot_id_read(l->boot_id);
+	return l;
+}
+
+static void log_close_ptr(struct log **l)
+{
+	log_close(*l);
+}
+
+int log_open(int dirfd, log_replay_fn replay, void *arg, struct log **ret_log,
+	     bool *ret_damaged)
+{
+	_cleanup_(log_close_ptr) struct log *l = log_new();
+	bool current = false;
+	int r;
+
+	if (!l)
+		return -ENOMEM;
+	r = dirs_open(l, dirfd);
+	if (r == 0)
+		r = log_own_init(l);
+	if (r == 0)
+		r = log_segments_load(l);
+	if (r == 0)
+		r = log_replay(l, replay, arg, &l->read_only, &current);
+	if (r == 0 && !l->read_only && !current)
+		r = log_switch(l);
+	if (r < 0)
+		return r;
+	*ret_damaged = l->read_only;
+	*ret_log = steal_ptr(&l);
+	return 0;
+}
+
+void log_close(struct log *l)
+{
+	if (!l)
+		return;
+	for (size_t i = 0; i < l->nsegments; i++)
+		log_file_put(l->segments[i].file);
+	log_own_release(l);
+	cleanup_close(&l->dirfd);
+	cleanup_close(&l->datafd);
+	free(l->segments);
+	free(l->dead);
+	pthread_mutex_destroy(&l->lock);
+	pthread_mutex_destroy(&l->sync_lock);
+	pthread_mutex_destroy(&l->own_lock);
+	free(l);
+}
+
+void log_set_segment_bytes(struct log *l, uint64_t bytes)
+{
+	l->segment_bytes = bytes;
+}
+
+/* Cuts off what a failed append left, or a shorter record written there next
+ * would have the rest of it behind it. Until that succeeds nothing is
+ * written. */
+static int tail_clean(struct log *l)
+{
+	const struct log_segment *seg = &l->segments[l->nsegments - 1];
+
+	if (!l->tail_dirty)
+		return 0;
+	if (ftruncate(seg->file->fd, (off_t)seg->end) < 0)
+		return log_error(-errno, "upper log: cutting a failed write");
+	l->tail_dirty = false;
+	return 0;
+}
+
+static int append_at_end(struct log *l, const void *items, size_t items_len,
+			 const void *data, size_t data_len)
+{
+	static const uint8_t padding[8];
+	struct log_segment *seg = &l->segments[l->nsegments - 1];
+	size_t len = LOG_RECORD_HEADER + items_len + data_len;
+	size_t pad = (8 - len % 8) % 8;
+	uint8_t header[LOG_RECORD_HEADER];
+	struct iovec iov[] = {
+		{ header, sizeof(header) },
+		{ (void *)items, items_len },
+		{ (void *)data, data_len },
+		{ (void *)padding, pad },
+	};
+	int r;
+
+	log_record_header_make(seg->seed, l->next_seq,
+			       __atomic_load_n(&l->synced_seq,
+					       __ATOMIC_RELAXED),
+			       items, items_len, data_len, header);
+	r = io_pwritev(seg->file->fd, iov, 4, seg->end);
+	if (r < 0) {
+		l->tail_dirty = true;
+		(void)tail_clean(l);
+		return r;
+	}
+	pthread_mutex_lock(&l->lock);
+	seg->end += len + pad;
+	l->next_seq++;
+	pthread_mutex_unlock(&l->lock);
+	l->bytes_since += len + pad;
+	l->records_since++;
+	return 0;
+}
+
+int log_append(struct log *l, const void *items, size_t items_len,
+	       const void *data, size_t data_len, struct log_pos *ret_data)
+{
+	struct log_pos pos;
+	int r;
+
+	if (l->read_only)
+		return -EROFS;
+	if (items_len == 0 || items_len > LOG_ITEMS_MAX ||
+	    data_len > LOG_DATA_MAX)
+		return -EINVAL;
+	r = fault_check("log.append");
+	if (r == 0)
+		r = tail_clean(l);
+	if (r == 0 && l->segments[l->nsegments - 1].end >= l->segment_bytes)
+		r = log_switch(l);
+	if (r < 0)
+		return r;
+	pos.segment = l->segments[l->nsegments - 1].number;
+	pos.off = l->segments[l->nsegments - 1].end + LOG_RECORD_HEADER +
+		  items_len;
+	r = append_at_end(l, items, items_len, data, data_len);
+	if (r < 0)
+		return r;
+	if (ret_data)
+		*ret_data = pos;
+	/* A point to die at: what is in the log has happened. */
+	(void)fault_check("log.appended");
+	return 0;
+}
+
+int log_read(struct log *l, struct log_pos pos, void *buf, size_t len)
+{
+	struct log_file *f = log_file_get(l, pos.segment, pos.segment, NULL);
+	int r;
+
+	if (!f)
+		return log_error(-EIO,
+				 "upper log: segment %08" PRIx32 " is gone",
+				 pos.segment);
+	r = io_pread(f->fd, buf, len, pos.off);
+	log_file_put(f);
+	return r;
+}
+
+/* Everything that log_sync() is about to make durable. */
+struct sync_job {
+	uint64_t seq, dir_changes;
+	uint64_t dir_synced;
+	uint32_t first, last; /* segments */
+};
+
+/* 1: something is to be done. */
+static int sync_begin(struct log *l, struct sync_job *job)
+{
+	LOCK_SCOPE(&l->lock);
+	if (l->sync_error)
+		return l->sync_error;
+	job->seq = l->next_seq - 1;
+	job->dir_changes = l->dir_changes;
+	job->dir_synced = l->dir_synced;
+	job->first = l->first_unsynced;
+	job->last = l->nsegments ? l->segments[l->nsegments - 1].number : 0;
+	return job->seq > l->synced_seq || job->dir_changes > l->dir_synced;
+}
+
+static int sync_run(struct log *l, const struct sync_job *job)
+{
+	uint32_t number = job->first;
+	struct log_file *f;
+	int r = 0;
+
+	while (r == 0 && (f = log_file_get(l, number, job->last, &number))) {
+		if (fdatasync(f->fd) < 0)
+			r = -errno;
+		log_file_put(f);
+		number++;
+	}
+	if (r == 0 && job->dir_changes > job->dir_synced && fsync(l->dirfd) < 0)
+		r = -errno;
+	return r;
+}
+
+static void sync_end(struct log *l, const struct sync_job *job, int r)
+{
+	LOCK_SCOPE(&l->lock);
+	if (r < 0) {
+		l->sync_error = r;
+		return;
+	}
+	__atomic_store_n(&l->synced_seq, job->seq, __ATOMIC_RELAXED);
+	l->dir_synced = job->dir_changes;
+	l->first_unsynced = job->last;
+}
+
+int log_sync(struct log *l)
+{
+	struct sync_job job = { 0 };
+	int r;
+
+	r = fault_check("log.sync");
+	if (r < 0)
+		return r;
+	/* One at a time: the kernel tells only one of two about a failure,
+	 * and who waited here mostly finds the work done. */
+	LOCK_SCOPE(&l->sync_lock);
+	r = sync_begin(l, &job);
+	if (r <= 0)
+		return r;
+	r = sync_run(l, &job);
+	sync_end(l, &job, r);
+	return r < 0 ? log_error(r, "upper log: sync") : 0;
+}

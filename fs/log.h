@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The upper log: everything a mount's users changed, in one append-only log
+ * under <state>/larder/mounts/<id>/.
+ *
+ *	log-<n>		segments of about 64 MiB, n in 8 hex digits from 1
+ *	checkpoint	the whole state as of a position, in the same records
+ *	data/<ino>	own files of large inodes (16 hex digits)
+ *
+ * A record is one change, whole or not at all: a header (magic, lengths,
+ * CRC32C of header and items, sequence number), items (upper_items.h), and the
+ * data of its DATA item, written together with one pwritev before the request
+ * is answered. The log does not know what items mean; upper.c encodes them and
+ * applies them, with the same function when they are new and when they are
+ * replayed.
+ *
+ * A torn tail, which is what a killed writer leaves of a change it had not
+ * answered, or a power cut of changes that were not synced, is cut off at open
+ * and said once. Any other bad record is damage (log_format.h tells how one is
+ * known from the other): what precedes is kept, nothing is changed on disk,
+ * what was lost is said, and log_open() says so through ret_damaged: the log
+ * is then read-only (-EROFS). Data carry a CRC32C in their item, which their reader checks.
+ *
+ * Locking: the owner (struct upper) serialises all calls but log_read(),
+ * log_sync() and log_own_*(), which may run at any time beside the others
+ * and beside each other.
+ */
+#ifndef LARDER_FS_LOG_H
+#define LARDER_FS_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct log;
+
+/* Where a record's data lie. segment 0 is no segment. */
+struct log_pos {
+	uint32_t segment;
+	uint64_t off;
+};
+
+/* Replay: called for each record, checkpoint first, in order. `items` is
+ * borrowed; `data` is where the record's data lie (len 0: none). -EBADMSG ends
+ * the replay as damage at this record; any other error is log_open()'s. */
+typedef int (*log_replay_fn)(void *arg, const void *items, size_t items_len,
+			     struct log_pos data, uint64_t data_len);
+
+/* `dirfd` is the mount's directory, duplicated. Creates what is missing.
+ * -EBADMSG is not returned for damage in records (see above) but for a
+ * directory that is no log; -ESTALE: a newer version wrote it. *ret_damaged:
+ * records were lost that are no torn tail. */
+int log_open(int dirfd, log_replay_fn replay, void *arg, struct log **ret_log,
+	     bool *ret_damaged);
+void log_close(struct log *l); /* NULL is fine; syncs nothing */
+
+/* Appends one record; on success it survives SIGKILL of this process.
+ * *ret_data: where `data` lie. On failure (-ENOSPC, -EDQUOT, -EIO) nothing of
+ * it will be replayed. */
+int log_append(struct log *l, const void *items, size_t items_len,
+	       const void *data, size_t data_len, struct log_pos *ret_data);
+
+/* Exactly `len` bytes. */
+int log_read(struct log *l, struct log_pos pos, void *buf, size_t len);
+
+/* Makes all that was appended before the call survive power loss. Blocks;
+ * call it with no lock held. When the device failed, all later calls fail
+ * too, since what it dropped is not known; a new log_open() finds out. */
+int log_sync(struct log *l);
+
+/*
+ * A checkpoint: `write` calls log_checkpoint_put() with records that rebuild
+ * the present state (they carry no data; data stay in the segments). It is
+ * published whole; segments before the current one stay while they hold live
+ * data. The log switches to a new segment first.
+ */
+struct log_checkpoint;
+int log_checkpoint(struct log *l,
+		   int (*write)(void *arg, struct log_checkpoint *c),
+		   void *arg);
+int log_checkpoint_put(struct log_checkpoint *c, const void *items,
+		       size_t items_len);
+
+/* Bytes appended since the last checkpoint, for the owner's policy. */
+uint64_t log_bytes_since_checkpoint(const struct log *l);
+uint64_t log_records_since_checkpoint(const struct log *l);
+
+/*
+ * Live-data accounting. The owner says when data become referenced (after
+ * append or replay) and when they are no longer, which it may say only when
+ * the record that made it so is synced: a power cut would bring back the
+ * reference without the data. Space of dead data is given
+ * back: whole segments once a checkpoint covers them, else by punching holes
+ * of whole 4 KiB blocks, in batches (log_reclaim(), called when idle or when
+ * much is dead).
+ */
+void log_retain(struct log *l, struct log_pos pos, uint64_t len);
+void log_release(struct log *l, struct log_pos pos, uint64_t len);
+int log_reclaim(struct log *l);
+uint64_t log_dead_bytes(const struct log *l); /* not yet given back */
+uint64_t log_disk_bytes(const struct log *l); /* what segments take on disk */
+
+/* Empties the log: a new empty state replaces all (reset). On failure nothing
+ * has changed. */
+int log_clear(struct log *l);
+
+/* Own files of large inodes, changed in place: what punch, truncate and remove
+ * take away must be dead as log_release() wants it. Numbers are not 0. */
+int log_own_write(struct log *l, uint64_t ino, const void *buf, size_t len,
+		  uint64_t off);
+int log_own_read(struct log *l, uint64_t ino, void *buf, size_t len,
+		 uint64_t off); /* zeros in holes and beyond the end; -ENOENT */
+int log_own_punch(struct log *l, uint64_t ino, uint64_t off, uint64_t len);
+int log_own_truncate(struct log *l, uint64_t ino, uint64_t size);
+int log_own_sync(struct log *l, uint64_t ino);	 /* 0: all; as log_sync() */
+int log_own_remove(struct log *l, uint64_t ino); /* absent is no error */
+
+/* Removes own files for which `keep` says no (after replay); all where it is
+ * NULL. Calls log_sync() first where there is anything to remove. */
+int log_own_sweep(struct log *l, bool (*keep)(void *arg, uint64_t ino),
+		  void *arg);
+
+#endif

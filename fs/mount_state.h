@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is on disk about a mount: <state>/mounts/<id>/mount.json beside the
+ * upper log. The same text is the description that the supervisor keeps, so
+ * that a new worker, or a resume after a reboot, knows all it needs.
+ * Pure functions over a directory; any thread.
+ */
+#ifndef LARDER_FS_MOUNT_STATE_H
+#define LARDER_FS_MOUNT_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/digest.h"
+#include "store/entry.h"
+
+#define MOUNT_ID_LEN 16 /* hex digits */
+
+struct mount_state {
+	char id[MOUNT_ID_LEN + 1];
+	char *dir; /* absolute */
+	bool has_base;	    /* false: an empty base */
+	struct digest base; /* catalog that the upper lies on */
+	bool has_entry;
+	struct entry entry; /* what the mount stands for; no parts */
+	bool read_only, allow_other, suid_dev, stateful_open;
+	uint32_t uid, gid;
+	int64_t mounted_ns;
+	int64_t kept_ns; /* 0: not set aside */
+};
+
+void mount_state_release(struct mount_state *s);
+int mount_state_copy(const struct mount_state *s, struct mount_state *ret);
+int mount_state_new_id(char ret_id[MOUNT_ID_LEN + 1]);
+
+/* JSON text, allocated; NULL when memory is short. */
+char *mount_state_text(const struct mount_state *s);
+int mount_state_parse(const char *text, struct mount_state *ret); /* -EBADMSG */
+
+/* Makes <id>/ with its mount.json / writes mount.json again / opens <id>. */
+int mount_state_create(int mountsfd, const struct mount_state *s, int *ret_fd);
+int mount_state_save(int mountsfd, const struct mount_state *s);
+int mount_state_open(int mountsfd, const char *id, int *ret_fd);
+
+/* All states on disk; those that cannot be read are said and passed over. */
+int mount_state_each(int mountsfd,
+		     int (*each)(void *arg, const struct mount_state *s),
+		     void *arg);
+
+/* Bytes on disk of a mount's upper. */
+uint64_t mount_state_bytes(int mountsfd, const char *id);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The worker's table of mounts: each joins a state directory, a view, a
+ * session and the supervisor's mount. Its description is in
+ * <state>/mounts/<id>/mount.json (published whole), so that an upper can be
+ * resumed after a reboot. Any thread; one mutex guards the table, and each
+ * mount has a state that keeps two commands from working on it at once (the second gets
+ * -EBUSY).
+ *
+ * Errors come with a sentence for the user in a struct mounts_error.
+ */
+#ifndef LARDER_FS_MOUNTS_H
+#define LARDER_FS_MOUNTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/entry.h"
+#include "store/store.h"
+
+#include "fetch.h"
+#include "mount_state.h"
+#include "session.h"
+#include "supervisor.h"
+#include "view.h"
+
+struct mounts;
+struct mount;
+
+struct mounts_config {
+	struct store *store; /* borrowed, as the next two */
+	struct fetch *fetch;
+	struct supervisor_link *link;
+	const char *state_dir; /* holds mounts/ */
+	/* Called after the last mount has gone (on any thread). */
+	void (*idle)(void *arg);
+	void *arg;
+};
+
+struct mounts_error {
+	int code;	    /* negative errno */
+	int exit;	    /* exit code of the command */
+	char message[1024]; /* one sentence */
+};
+
+struct mounts_options {
+	bool read_only;
+	bool allow_other, suid_dev, stateful_open;
+	uint32_t uid, gid; /* the peer */
+};
+
+int mounts_new(const struct mounts_config *config, struct mounts **ret_mounts);
+void mounts_free(struct mounts *m); /* all must be unmounted */
+
+/* Takes the mounts of an earlier worker over. */
+int mounts_adopt(struct mounts *m);
+
+/* Fills `err` and returns `code`. */
+int mounts_fail(struct mounts_error *err, int code, int exit_code,
+		const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* Mounts `e` (NULL: an empty base) at `dir`. Gives a reference. */
+int mounts_mount(struct mounts *m, const char *dir, const struct entry *e,
+		 const struct mounts_options *opt, struct mount **ret_mount,
+		 struct mounts_error *err);
+int mounts_umount(struct mounts *m, const char *dir, bool lazy, bool discard,
+		  bool *ret_kept, struct mounts_error *err);
+
+/* Mounts again what is kept: of `dir_or_id`, or all (NULL), in the way it
+ * was mounted before. */
+int mounts_resume(struct mounts *m, const char *dir_or_id,
+		  int (*each)(void *arg, struct mount *mnt), void *arg,
+		  struct mounts_error *err);
+
+/* The mount at `dir`; -ENOENT with a sentence. A reference. */
+int mounts_find(struct mounts *m, const char *dir, struct mount **ret_mount,
+		struct mounts_error *err);
+int mounts_each(struct mounts *m, int (*each)(void *arg, struct mount *mnt),
+		void *arg);
+
+/* Uppers with changes that no mount uses. */
+int mounts_each_kept(struct mounts *m,
+		     int (*each)(void *arg, const char *id, const char *dir,
+				 const char *entry, uint64_t upper_bytes,
+				 int64_t kept_ns),
+		     void *arg);
+void mount_unref(struct mount *mnt);
+const char *mount_id(const struct mount *mnt);
+const char *mount_dir(const struct mount *mnt);
+
+/* What the mount stands for, a copy; -ENOENT: an empty mount, not committed. */
+int mount_entry(struct mount *mnt, struct entry *ret_entry);
+
+/* The catalog that the upper lies on; false: an empty base. */
+bool mount_base(const struct mount *mnt, struct digest *ret_catalog);
+struct view *mount_view(struct mount *mnt);
+struct session *mount_session(struct mount *mnt);
+bool mount_read_only(const struct mount *mnt);
+int64_t mount_time_ns(const struct mount *mnt);
+
+/* Keeps other commands from this mount until mount_release(); -EBUSY. */
+int mount_acquire(struct mount *mnt, const char *what, struct mounts_error *err);
+void mount_release(struct mount *mnt);
+
+/* After a commit: the mount now stands for `e`. */
+int mount_set_entry(struct mount *mnt, const struct entry *e);
+
+#endif

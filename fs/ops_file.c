@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Operations on the content of files. No open file has state here: the handle
+ * is always 0. Translation only.
+ */
+#include "ops.h"
+
+#include <errno.h>
+#include <limits.h>
+
+#include "fetch.h"
+
+/* A copy of more lets other requests pass. */
+#define COPY_QUICK (1u << 20)
+
+void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	if (ops_env(req)->no_open) {
+		ops_reply(req, -ENOSYS);
+		return;
+	}
+	fi->keep_cache = 1;
+	fuse_reply_open(req, fi);
+}
+
+void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+	      struct fuse_file_info *fi)
+{
+	char *buf = ops_buffer();
+	ssize_t n;
+
+	(void)fi;
+	if (!buf) {
+		ops_reply(req, -ENOMEM);
+		return;
+	}
+	if (size > OPS_DATA_MAX)
+		size = OPS_DATA_MAX;
+	n = view_read(ops_view(req), ino, buf, size, off);
+	if (n < 0)
+		ops_reply(req, n);
+	else
+		fuse_reply_buf(req, buf, n);
+}
+
+void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
+	       off_t off, struct fuse_file_info *fi)
+{
+	(void)fi;
+	ops_reply_written(req, view_write(ops_view(req), ino, buf, size, off,
+					  ops_kill_priv()));
+}
+
+void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
+	       struct fuse_file_info *fi)
+{
+	(void)datasync;
+	(void)fi;
+	fetch_may_block();
+	ops_reply(req, view_fsync(ops_view(req), ino));
+}
+
+void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
+		   off_t len, struct fuse_file_info *fi)
+{
+	int r = view_fallocate(ops_view(req), ino, mode, off, len);
+
+	(void)fi;
+	if (r == 0)
+		ops_drop_priv(req, ino);
+	ops_reply(req, r);
+}
+
+void ops_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
+	       struct fuse_file_info *fi)
+{
+	uint64_t found;
+	int r = view_lseek(ops_view(req), ino, off, whence, &found);
+
+	(void)fi;
+	if (r < 0)
+		ops_reply(req, r);
+	else
+		fuse_reply_lseek(req, found);
+}
+
+void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+			 struct fuse_file_info *fi_in, fuse_ino_t ino_out,
+			 off_t off_out, struct fuse_file_info *fi_out,
+			 size_t len, int flags)
+{
+	ssize_t n;
+
+	(void)fi_in;
+	(void)fi_out;
+	if (flags != 0) {
+		ops_reply(req, -EINVAL);
+		return;
+	}
+	if (len > INT_MAX)
+		len = INT_MAX;
+	if (len > COPY_QUICK)
+		fetch_may_block();
+	n = view_copy_range(ops_view(req), ino_in, off_in, ino_out, off_out,
+			    len);
+	if (n > 0)
+		ops_drop_priv(req, ino_out);
+	ops_reply_written(req, n);
+}

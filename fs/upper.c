@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The upper: opening with replay, appending, and giving space back. What
+ * items do to the tables is in upper_apply.c, checkpoints in
+ * upper_checkpoint.c.
+ */
+#include "upper.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/crc32c.h"
+#include "store/base/log.h"
+
+#include "view.h"
+
+bool upper_is_base_dir(const struct upper *u, uint64_t ino)
+{
+	struct catalog_inode ci;
+
+	return u->base && ino <= u->base_inodes &&
+	       catalog_inode(u->base, (uint32_t)ino, &ci) == 0 &&
+	       S_ISDIR(ci.mode);
+}
+
+uint32_t upper_base_child(const struct upper *u, uint64_t parent,
+			  const char *text, size_t len)
+{
+	uint32_t ino;
+
+	if (!u->base || parent > u->base_inodes ||
+	    catalog_lookup(u->base, (uint32_t)parent, text, len, &ino, NULL) <
+		    0)
+		return 0;
+	return ino;
+}
+
+bool upper_dirty(const struct upper *u)
+{
+	return u->changed > upper_baseline(u);
+}
+
+uint32_t upper_baseline(const struct upper *u)
+{
+	return u->committed ? u->committed_epoch : 0;
+}
+
+int upper_tree_set(struct upper *u, uint32_t number,
+		   const struct digest *digest, struct store_tree *tree)
+{
+	struct upper_tree *grown;
+
+	if (number > u->ntrees)
+		return -EBADMSG;
+	if (number == u->ntrees) {
+		grown = reallocarray(u->trees, number + 1, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		u->trees = grown;
+		u->ntrees++;
+		u->trees[number] = (struct upper_tree){ 0 };
+	}
+	u->trees[number].used = true;
+	u->trees[number].digest = *digest;
+	u->trees[number].tree = tree;
+	return 0;
+}
+
+int upper_tree_add(struct upper *u, struct store_tree *tree,
+		   uint32_t *ret_number)
+{
+	const struct digest *digest = store_tree_digest(tree);
+	uint32_t i, number = u->ntrees;
+	int r;
+
+	for (i = 0; i < u->ntrees; i++) {
+		if (i > 0 && !u->trees[i].used && number == u->ntrees)
+			number = i;
+		if (!u->trees[i].tree ||
+		    !digest_equal(&u->trees[i].digest, digest))
+			continue;
+		store_tree_unref(tree);
+		*ret_number = i;
+		return 0;
+	}
+	r = upper_tree_set(u, number, digest, tree);
+	if (r == 0)
+		*ret_number = number;
+	return r;
+}
+
+bool *upper_trees_used(const struct upper *u)
+{
+	bool *used = calloc(u->ntrees, sizeof(*used));
+	const struct inode *i;
+	size_t pos = 0;
+	uint32_t k;
+
+	if (!used)
+		return NULL;
+	used[0] = true;
+	if (u->committed)
+		used[u->committed_tree] = true;
+	while ((i = inodes_next(&u->inodes, &pos)))
+		for (k = 0; S_ISREG(i->m.mode) && k < i->extents.count; k++)
+			if (extent_kind(&i->extents.list[k]) == EXTENT_BASE)
+				used[extent_tree(&i->extents.list[k])] = true;
+	return used;
+}
+
+/* Only when the log no longer names them, since their numbers are used
+ * again. */
+void upper_trees_trim(struct upper *u, const bool *used)
+{
+	uint32_t k;
+
+	for (k = 0; k < u->ntrees; k++) {
+		if (used[k])
+			continue;
+		store_tree_unref(u->trees[k].tree);
+		u->trees[k] = (struct upper_tree){ 0 };
+	}
+}
+
+/* --- opening --- */
+
+static int replay(void *arg, const void *items, size_t items_len,
+		  struct log_pos data, uint64_t data_len)
+{
+	return upper_apply(arg, items, items_len, data, data_len);
+}
+
+static void drop_orphans(struct upper *u)
+{
+	struct inode *i;
+	size_t pos = 0;
+
+	/* A removal may move a record to a place that was passed already,
+	 * so the walk begins again behind each. */
+	while ((i = inodes_next(&u->inodes, &pos))) {
+		if (i->m.nlink > 0)
+			continue;
+		upper_drop(u, i);
+		pos = pos > 16 ? pos - 16 : 0;
+	}
+}
+
+/* The log could not be told during the replay. */
+static void retain_all(struct upper *u)
+{
+	const struct extents *e;
+	const struct inode *i;
+	uint32_t k, j;
+	size_t pos = 0;
+
+	while ((i = inodes_next(&u->inodes, &pos))) {
+		if (!S_ISREG(i->m.mode))
+			continue;
+		e = &i->extents;
+		for (k = 0; k < e->count; k++) {
+			const struct extent *x = &e->list[k];
+
+			if (extent_kind(x) != EXTENT_LOG)
+				continue;
+			for (j = 0; j < k; j++)
+				if (e->list[j].src == x->src &&
+				    e->list[j].src_off == x->src_off)
+					break;
+			if (j == k)
+				log_retain(u->log, extent_pos(x), x->src_len);
+		}
+	}
+}
+
+static bool own_is_used(void *arg, uint64_t ino)
+{
+	const struct upper *u = arg;
+	const struct inode *i = inodes_get(&u->inodes, ino);
+
+	return i && S_ISREG(i->m.mode) && extents_have(&i->extents, EXTENT_OWN);
+}
+
+static int tables_init(struct upper *u, const struct upper_options *opt)
+{
+	static const struct digest none;
+	struct catalog_info info = { 0 };
+	int r;
+
+	*u = (struct upper){ .store = opt->store,
+			     .next_ino = VIEW_INO_FIRST,
+			     .next_seq = 1,
+			     .epoch = 1 };
+	r = upper_tree_set(u, 0,
+			   opt->tree ? store_tree_digest(opt->tree) : &none,
+			   opt->tree);
+	if (r < 0 || !opt->tree)
+		return r;
+	store_tree_ref(opt->tree);
+	u->base = store_tree_catalog(opt->tree);
+	catalog_info(u->base, &info);
+	u->base_inodes = info.inodes;
+	if (!u->store)
+		u->store = store_tree_store(opt->tree);
+	return 0;
+}
+
+int upper_open(struct upper *u, const struct upper_options *opt,
+	       bool *ret_damaged)
+{
+	bool damaged = false;
+	int r;
+
+	r = tables_init(u, opt);
+	if (r == 0 && opt->dirfd >= 0)
+		r = log_open(opt->dirfd, replay, u, &u->log, &damaged);
+	if (r < 0) {
+		upper_close(u);
+		return r;
+	}
+	if (!opt->adopt)
+		drop_orphans(u);
+	/* The log's books are made now; what died before is in none. */
+	u->ndead = 0;
+	u->dead_bytes = 0;
+	if (u->log && !damaged) {
+		retain_all(u);
+		r = log_own_sweep(u->log, own_is_used, u);
+		if (r < 0)
+			log_warn(r, "upper: removing unused own files");
+		r = log_reclaim(u->log);
+		if (r < 0)
+			log_warn(r, "upper: giving space back");
+	}
+	*ret_damaged = damaged;
+	return 0;
+}
+
+void upper_close(struct upper *u)
+{
+	uint32_t i;
+
+	upper_drop_spares(u);
+	inodes_release(&u->inodes);
+	names_release(&u->names);
+	for (i = 0; i < u->ntrees; i++)
+		store_tree_unref(u->trees[i].tree);
+	free(u->trees);
+	free(u->dead);
+	map_release(&u->trims);
+	buf_release(&u->items);
+	log_close(u->log);
+	*u = (struct upper){ 0 };
+}
+
+/* --- changing --- */
+
+static int append(struct upper *u, const void *data, size_t len)
+{
+	struct log_pos pos = { 0 };
+	int r;
+
+	if (u->broken)
+		return -EIO;
+	if (buf_error(&u->items))
+		return buf_error(&u->items);
+	r = upper_reserve(u, u->items.data, u->items.len);
+	if (r == 0 && u->log)
+		r = log_append(u->log, u->items.data, u->items.len, data, len,
+			       &pos);
+	if (r < 0)
+		return r;
+	r = upper_apply(u, u->items.data, u->items.len, pos, len);
+	if (r == 0)
+		return 0;
+	u->broken = true;
+	return log_error(-EIO,
+			 "upper: a change is in the log and not in "
+			 "memory (%s); unmount and mount again",
+			 strerror(-r));
+}
+
+int upper_append(struct upper *u, const void *data, size_t len)
+{
+	int r = append(u, data, len);
+
+	upper_drop_spares(u);
+	buf_reset(&u->items);
+	return r;
+}
+
+int upper_clear(struct upper *u)
+{
+	struct item item = { .type = ITEM_STATE };
+	_cleanup_free_ bool *used = NULL;
+	int r;
+
+	r = log_clear(u->log);
+	if (r < 0)
+		return r;
+	inodes_release(&u->inodes);
+	names_release(&u->names);
+	map_release(&u->trims);
+	u->ndead = 0;
+	u->dead_bytes = 0;
+	u->own_bytes = 0;
+	u->committed = false;
+	u->changed = 0;
+	used = upper_trees_used(u);
+	if (used)
+		upper_trees_trim(u, used);
+
+	item.state = (struct item_state){ .next_ino = u->next_ino,
+					  .next_seq = u->next_seq,
+					  .epoch = u->epoch };
+	item_put(&u->items, &item);
+	r = upper_append(u, NULL, 0);
+	if (r < 0)
+		log_warn(r, "upper: inode numbers may be used again");
+	return 0;
+}
+
+/* --- reading --- */
+
+static int read_log(const struct upper *u, const struct extent *x,
+		    uint32_t from, void *buf, size_t len)
+{
+	_cleanup_free_ uint8_t *whole = NULL;
+	uint8_t *to = buf;
+	int r;
+
+	if (len != x->src_len) {
+		whole = malloc(x->src_len);
+		if (!whole)
+			return -ENOMEM;
+		to = whole;
+	}
+	r = log_read(u->log, extent_pos(x), to, x->src_len);
+	if (r == -ENODATA)
+		return -EBADMSG;
+	if (r < 0)
+		return r;
+	if (crc32c(0, to, x->src_len) != x->crc)
+		return -EBADMSG;
+	if (whole)
+		memcpy(buf, whole + from, len);
+	return 0;
+}
+
+int upper_read(const struct upper *u, uint64_t ino, const struct extent *x,
+	       uint64_t off, void *buf, size_t len)
+{
+	if (extent_kind(x) == EXTENT_OWN)
+		return log_own_read(u->log, ino, buf, len, off);
+	return read_log(u, x, x->slice + (uint32_t)(off - x->off), buf, len);
+}
+
+/* --- giving space back --- */
+
+void upper_note_dead(struct upper *u, struct log_pos pos, uint64_t len)
+{
+	struct upper_range *grown;
+	size_t cap;
+
+	if (!u->log)
+		return; /* a replay; the log's books are made after it */
+	if (u->ndead == u->cap_dead) {
+		cap = u->cap_dead ? u->cap_dead * 2 : 64;
+		grown = reallocarray(u->dead, cap, sizeof(*grown));
+		if (!grown)
+			return; /* comes back when the log is opened again */
+		u->dead = grown;
+		u->cap_dead = cap;
+	}
+	u->dead[u->ndead++] = (struct upper_range){ pos, len };
+	u->dead_bytes += len;
+}
+
+int upper_reclaim_begin(struct upper *u, struct upper_reclaim *ret_job)
+{
+	if (u->pins > 0 || !u->log ||
+	    (u->ndead == 0 && u->trims.count == 0 &&
+	     log_dead_bytes(u->log) == 0))
+		return 0;
+	*ret_job = (struct upper_reclaim){ .dead = steal_ptr(&u->dead),
+					   .ndead = u->ndead,
+					   .trims = u->trims,
+					   .bytes = u->dead_bytes };
+	u->ndead = 0;
+	u->cap_dead = 0;
+	u->trims = (struct map)MAP_INIT;
+	u->dead_bytes = 0;
+	return 1;
+}
+
+/* Only what is an own extent now stays in the own file. */
+static int own_trim(struct upper *u, uint64_t ino)
+{
+	const struct inode *i = inodes_get(&u->inodes, ino);
+	uint64_t end = 0;
+	uint32_t k;
+	int r = 0;
+
+	if (!i || !S_ISREG(i->m.mode) || !extents_have(&i->extents, EXTENT_OWN))
+		return log_own_remove(u->log, ino);
+	for (k = 0; r == 0 && k < i->extents.count; k++) {
+		const struct extent *x = &i->extents.list[k];
+
+		if (extent_kind(x) != EXTENT_OWN)
+			continue;
+		if (x->off > end)
+			r = log_own_punch(u->log, ino, end, x->off - end);
+		end = extent_end(x);
+	}
+	return r < 0 ? r : log_own_truncate(u->log, ino, end);
+}
+
+void upper_reclaim_end(struct upper *u, struct upper_reclaim *job, bool synced)
+{
+	bool now = synced && u->pins == 0;
+	uint64_t ino;
+	size_t i, pos = 0;
+	int r = 0;
+
+	for (i = 0; i < job->ndead; i++) {
+		if (now)
+			log_release(u->log, job->dead[i].pos, job->dead[i].len);
+		else
+			upper_note_dead(u, job->dead[i].pos, job->dead[i].len);
+	}
+	while (map_next(&job->trims, &pos, &ino)) {
+		if (now)
+			r = own_trim(u, ino);
+		if (!now || r < 0)
+			(void)map_put(&u->trims, ino, u);
+		if (r < 0)
+			log_warn(r,
+				 "upper: trimming the own file of inode "
+				 "%" PRIu64,
+				 ino);
+	}
+	if (now) {
+		r = log_reclaim(u->log);
+		if (r < 0)
+			log_warn(r, "upper: giving space back");
+	}
+	free(job->dead);
+	map_release(&job->trims);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The upper of one mount: the inode and name tables and the log that they are
+ * the index of. All state changes go one way: a caller encodes items that
+ * describe the resulting state into `items`, and upper_append() makes the
+ * memory, writes the record, and applies the items with the function that replay
+ * uses. When it fails nothing has changed.
+ *
+ * Epochs: each change carries the number of the epoch it was made in. A commit
+ * starts a new one, so what belongs to its snapshot is known by its number, however
+ * much is changed while it runs.
+ *
+ * Space: what dies is only noted here. It goes back (log_release, trimming
+ * of own files) in a reclaim, after the log that says so was synced: else a
+ * power cut could bring back a synced file without its data.
+ *
+ * All fields are guarded by the view's lock; functions that change anything
+ * want it for writing. It does not know what is allowed: see view*.c.
+ */
+#ifndef LARDER_FS_UPPER_H
+#define LARDER_FS_UPPER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/base/buf.h"
+#include "store/store.h"
+
+#include "inodes.h"
+#include "log.h"
+#include "names.h"
+#include "upper_items.h"
+
+#define UPPER_FRESH 8 /* inodes one record may add */
+#define UPPER_BLOBS 4 /* targets and xattr sets one record may set */
+
+struct upper_tree {
+	bool used;
+	struct digest digest;
+	struct store_tree *tree; /* NULL: empty base, or not in the store */
+};
+
+struct upper_range {
+	struct log_pos pos;
+	uint64_t len;
+};
+
+struct upper {
+	struct log *log;     /* NULL: read-only, without a state directory */
+	struct store *store; /* may be NULL: no trees but the base */
+	const struct catalog *base; /* of tree 0; NULL: empty */
+	uint32_t base_inodes;
+	struct upper_tree *trees; /* 0 is the base */
+	uint32_t ntrees;
+
+	struct inodes inodes;
+	struct names names;
+	uint64_t next_ino, next_seq;
+	uint32_t epoch;	  /* of changes made now */
+	uint32_t changed; /* of the newest change; 0: none */
+	bool committed;
+	uint32_t committed_tree, committed_epoch;
+	bool broken; /* tables and log differ; nothing works any more */
+
+	struct buf items; /* the record being made */
+
+	/* Memory for the record being made. */
+	struct inode *fresh[UPPER_FRESH];
+	unsigned nfresh;
+	struct blob *blobs[UPPER_BLOBS];
+	unsigned nblobs;
+
+	/* Dead, not yet given back. */
+	struct upper_range *dead;
+	size_t ndead, cap_dead;
+	uint64_t dead_bytes;
+	struct map trims;   /* inodes whose own file has dead bytes */
+	uint64_t own_bytes; /* live bytes in own files */
+	unsigned pins;	    /* > 0: nothing is given back (a commit reads it) */
+	uint64_t checkpoint_after; /* log bytes; put off after a failure */
+};
+
+/* What upper_open() needs. `tree` may be NULL, as may `store` where no commit
+ * was made; `dirfd` -1 is an upper without a log. `adopt`: inodes without a
+ * name stay until they are forgotten. */
+struct upper_options {
+	struct store_tree *tree; /* a reference is taken */
+	struct store *store;
+	int dirfd;
+	bool adopt;
+};
+
+/* Replays. `u` need not be initialised; on failure nothing is to be closed. */
+int upper_open(struct upper *u, const struct upper_options *opt,
+	       bool *ret_damaged);
+void upper_close(struct upper *u);
+
+/* Writes u->items, with `data` for its DATA item, and applies them. Errors
+ * of log_append(), -ENOMEM, -EIO when broken. u->items is empty afterwards. */
+int upper_append(struct upper *u, const void *data, size_t len);
+
+/* Applies items without a log (replay; views that have none). */
+int upper_apply(struct upper *u, const void *items, size_t items_len,
+		struct log_pos data, uint64_t data_len);
+
+/* Takes an inode without a name out of the tables; its space dies. */
+void upper_drop(struct upper *u, struct inode *i);
+
+/* True where `ino` is a directory of the base. */
+bool upper_is_base_dir(const struct upper *u, uint64_t ino);
+
+/* The base's inode behind (parent, name); 0: none. */
+uint32_t upper_base_child(const struct upper *u, uint64_t parent,
+			  const char *text, size_t len);
+
+/* Bytes of a log or own extent: [off, off + len) of the file, inside it.
+ * -EBADMSG when the log's bytes do not match their CRC. Any lock. */
+int upper_read(const struct upper *u, uint64_t ino, const struct extent *x,
+	       uint64_t off, void *buf, size_t len);
+
+/* A number for a tree that a commit made; the reference is taken over on
+ * success. It counts once a TREE item says so. */
+int upper_tree_add(struct upper *u, struct store_tree *tree,
+		   uint32_t *ret_number);
+
+/* Whether anything changed since the start or the last commit, and the
+ * epoch behind which changes count. */
+bool upper_dirty(const struct upper *u);
+uint32_t upper_baseline(const struct upper *u);
+
+/* Writes the whole state. */
+int upper_checkpoint(struct upper *u);
+
+/* Where the log grew so much that it pays; failure is only logged. */
+void upper_checkpoint_if_due(struct upper *u);
+
+/* Empties the tables and the log; numbers go on. */
+int upper_clear(struct upper *u);
+
+/*
+ * Giving space back, in three steps:  _begin (write lock; 0: nothing to do),
+ * log_sync (no lock), _end (write lock; `synced` false keeps all for later).
+ */
+struct upper_reclaim {
+	struct upper_range *dead;
+	size_t ndead;
+	struct map trims;
+	uint64_t bytes;
+};
+int upper_reclaim_begin(struct upper *u, struct upper_reclaim *ret_job);
+void upper_reclaim_end(struct upper *u, struct upper_reclaim *job, bool synced);
+
+/* For upper_apply.c and upper_checkpoint.c. */
+void upper_note_dead(struct upper *u, struct log_pos pos, uint64_t len);
+int upper_tree_set(struct upper *u, uint32_t number,
+		   const struct digest *digest, struct store_tree *tree);
+bool *upper_trees_used(const struct upper *u); /* the caller frees */
+void upper_trees_trim(struct upper *u, const bool *used);
+int upper_reserve(struct upper *u, const void *items, size_t items_len);
+void upper_drop_spares(struct upper *u);
+
+#endif

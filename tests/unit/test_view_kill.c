@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Killing the process after the N-th write of the log, in the middle of random
+ * operations and commits: every operation that was answered is there after
+ * the next open, and the one that was not is there whole or not at all.
+ *
+ * The child is this program again, with the directory to work in and the
+ * fault in its environment. It notes each step that was answered in a file.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/io.h"
+
+#include "view_fixture.h"
+
+#define CHILD_DIR "LARDER_TEST_KILL_DIR"
+#define CHILD_STEPS "LARDER_TEST_KILL_STEPS"
+#define STEPS "150"
+#define STEPS_TO_CHECKPOINT "1400" /* closing writes one */
+#define COMMIT_EACH 30
+#define SEED 5
+#define FILE_MAX 500000
+
+static bool step(struct tree_model *m, struct fixture *fx, unsigned n)
+{
+	struct ingest_result r;
+	char key[16];
+
+	if (!tree_model_step(m, &fixture_ops, fx))
+		return false;
+	if (n % COMMIT_EACH)
+		return true;
+	snprintf(key, sizeof(key), "k%u", n);
+	return fixture_commit(fx, key, &r) == 0;
+}
+
+/* In the child: until the fault kills it, or to the end. */
+static void test_child(void **state)
+{
+	const char *dir = getenv(CHILD_DIR);
+	struct tree_model *m = tree_model_new(SEED, FILE_MAX);
+	_cleanup_free_ char *path = io_path("%s/answered", dir);
+	_cleanup_close_ int fd = -1;
+	uint32_t n, steps = (uint32_t)strtoul(getenv(CHILD_STEPS), NULL, 10);
+	struct fixture fx;
+
+	(void)state;
+	assert_non_null(path);
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	fixture_open_at(&fx, dir);
+	for (n = 1; n <= steps; n++) {
+		assert_true(step(m, &fx, n));
+		assert_int_equal(io_pwrite(fd, &n, sizeof(n), 0), 0);
+	}
+	fixture_close(&fx);
+	tree_model_free(m);
+}
+
+static void run_child(const char *dir, const char *point, unsigned at)
+{
+	char rule[64];
+
+	snprintf(rule, sizeof(rule), "%s:%u:kill", point, at);
+	setenv("LARDER_FAULT", rule, 1);
+	setenv(CHILD_DIR, dir, 1);
+	if (freopen("/dev/null", "w", stdout))
+		execl("/proc/self/exe", "test_view_kill", (char *)NULL);
+	_exit(127);
+}
+
+/* True when the fault came before the end. */
+static bool child_was_killed(const char *dir, const char *point, unsigned at)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		run_child(dir, point, at);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFSIGNALED(status)) {
+		assert_int_equal(WTERMSIG(status), SIGKILL);
+		return true;
+	}
+	assert_int_equal(WEXITSTATUS(status), 0);
+	return false;
+}
+
+static uint32_t answered(const char *dir)
+{
+	_cleanup_free_ char *path = io_path("%s/answered", dir);
+	_cleanup_close_ int fd = open(path, O_RDONLY);
+	uint32_t n = 0;
+
+	assert_true(fd >= 0);
+	assert_true(pread(fd, &n, sizeof(n), 0) >= 0);
+	return n;
+}
+
+/* What the child left, against the same steps done here. */
+static void check(const char *dir)
+{
+	struct tree_model *m = tree_model_new(SEED, FILE_MAX);
+	uint32_t n, done = answered(dir);
+	struct fixture left, here;
+	struct ingest_result r;
+
+	fixture_open_at(&left, dir);
+	assert_false(left.damaged);
+	fixture_open(&here, NULL);
+	for (n = 1; n <= done; n++)
+		assert_true(tree_model_step(m, &fixture_ops, &here));
+	/* The step that was not answered may have happened. */
+	if (!tree_model_compare(m, &fixture_ops, &left)) {
+		assert_true(tree_model_step(m, &fixture_ops, &here));
+		assert_true(tree_model_compare(m, &fixture_ops, &left));
+	}
+	/* And it goes on working. */
+	assert_int_equal(fixture_write(&left, "after", "x"), 0);
+	assert_int_equal(fixture_commit(&left, "after", &r), 0);
+	fixture_assert_diff(left.view, "");
+	fixture_close(&left);
+	fixture_close(&here);
+	tree_model_free(m);
+}
+
+/* How many children were killed. */
+static unsigned sweep(const char *point, unsigned stride)
+{
+	const char *tmp = getenv("TMPDIR");
+	char dir[256];
+	unsigned at, kills = 0;
+	bool killed = true;
+
+	for (at = 1; killed; at += stride) {
+		snprintf(dir, sizeof(dir), "%s/larder-kill-XXXXXX",
+			 tmp ? tmp : "/tmp");
+		assert_non_null(mkdtemp(dir));
+		killed = child_was_killed(dir, point, at);
+		kills += killed;
+		check(dir);
+		assert_int_equal(io_remove_tree(AT_FDCWD, dir), 0);
+	}
+	return kills;
+}
+
+static void test_after_each_record(void **state)
+{
+	(void)state;
+	assert_true(sweep("log.appended", 9) > 5);
+}
+
+static void test_in_checkpoints(void **state)
+{
+	(void)state;
+	setenv(CHILD_STEPS, STEPS_TO_CHECKPOINT, 1);
+	assert_true(sweep("log.checkpoint", 1) > 0);
+	setenv(CHILD_STEPS, STEPS, 1);
+}
+
+static void test_in_commits(void **state)
+{
+	(void)state;
+	assert_true(sweep("ingest.index", 2) > 0);
+	assert_true(sweep("commit.remember", 2) > 0);
+}
+
+static void test_in_own_files(void **state)
+{
+	(void)state;
+	assert_true(sweep("log.own", 8) > 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest child[] = { cmocka_unit_test(test_child) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_after_each_record),
+		cmocka_unit_test(test_in_checkpoints),
+		cmocka_unit_test(test_in_commits),
+		cmocka_unit_test(test_in_own_files),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	if (getenv(CHILD_DIR))
+		return cmocka_run_group_tests(child, NULL, NULL);
+	setenv(CHILD_STEPS, STEPS, 1);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

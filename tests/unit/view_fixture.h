@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What tests of the view share: a store and a mount's state directory in a
+ * directory of their own, a base made from a plain tree, a view over it that
+ * can be closed and opened again, and helpers by path. One thread; failures
+ * are cmocka assertions.
+ */
+#ifndef LARDER_TESTS_VIEW_FIXTURE_H
+#define LARDER_TESTS_VIEW_FIXTURE_H
+
+#include <limits.h>
+
+#include "fs/view.h"
+#include "store/base/buf.h"
+#include "store/ingest.h"
+
+#include "tree_model.h"
+
+struct fixture {
+	char dir[PATH_MAX / 2];
+	struct store *store;
+	struct fetch *fetch;
+	struct store_tree *base; /* NULL: empty */
+	struct view *view;
+	int state;    /* descriptor of the state directory */
+	bool damaged; /* what the last open said */
+	bool keep_dir;
+};
+
+/* `make` puts the base's files below the directory it is given; NULL: an
+ * empty base. */
+void fixture_open(struct fixture *fx, void (*make)(int dirfd));
+void fixture_close(struct fixture *fx);
+
+/* The same in a directory that is there, which may hold a store and a state
+ * already; fixture_close() leaves it. For tests of more than one process. */
+void fixture_open_at(struct fixture *fx, const char *dir);
+
+/* The standard base: files, a hard link, a symlink, directories, a file of
+ * several chunks, a sparse one, an empty one, one with attributes. */
+void fixture_base(int dirfd);
+
+/* Closes the view and opens it again, from the log as it is. */
+void fixture_reopen(struct fixture *fx);
+void fixture_view_close(struct fixture *fx);
+void fixture_view_open(struct fixture *fx);
+
+/* A second store_tree for an entry's catalog. */
+struct store_tree *fixture_tree(struct fixture *fx, const struct digest *d);
+
+/* Commits as NAME@key. */
+int fixture_commit(struct fixture *fx, const char *key,
+		   struct ingest_result *ret_result);
+
+/* By path below the root; all take back the references they cause. */
+uint64_t fixture_ino(struct fixture *fx, const char *path); /* 0: none */
+void fixture_attr(struct fixture *fx, const char *path,
+		  struct view_attr *ret_attr);
+int fixture_mkdir(struct fixture *fx, const char *path);
+int fixture_write(struct fixture *fx, const char *path, const char *text);
+void fixture_assert_content(struct fixture *fx, const char *path,
+			    const char *text);
+
+/* The whole tree as text: every name in readdir's order, all metadata,
+ * targets, attributes and a checksum of the content. */
+void fixture_dump(struct view *v, struct buf *out);
+
+/* The same without what a commit does not keep: numbers, order, atime and ctime. */
+void fixture_dump_plain(struct view *v, struct buf *out);
+void fixture_assert_same(const struct buf *a, const struct buf *b);
+
+/* The diff, a line a change: "A path", "R from -> path". */
+void fixture_diff(struct view *v, struct buf *out);
+void fixture_assert_diff(struct view *v, const char *want);
+
+/* For tree_model: `fs` is a struct fixture. */
+extern const struct tree_ops fixture_ops;
+
+#endif
