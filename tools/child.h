@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Running the user's command in our place on the terminal. */
+#ifndef LARDER_TOOLS_CHILD_H
+#define LARDER_TOOLS_CHILD_H
+
+#include <stdbool.h>
+
+struct variable {
+	const char *name, *value;
+};
+
+/*
+ * Runs `argv` with the variables (the last has no name) added to the
+ * environment, and waits. `quiet_stdout` sends its standard output to
+ * standard error. Returns its exit code, 128 plus the signal's number, or 127
+ * and 126 as shells do, where the reason was told.
+ */
+int child_run(const char *const argv[], const struct variable *variables,
+	      bool quiet_stdout);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A subcommand: its name, its help and its function. main.c has the list; a
+ * file cmd_<verb>.c defines each. The command line is one thread.
+ */
+#ifndef LARDER_TOOLS_CMD_H
+#define LARDER_TOOLS_CMD_H
+
+#include <stdbool.h>
+
+#include "options.h"
+
+/* Exit codes beyond EXIT_SUCCESS; the daemon's errors bring theirs along. */
+enum {
+	EXIT_ERROR = 1,
+	EXIT_USAGE = 2,
+	EXIT_MISS = 3,
+	EXIT_BUSY = 8,
+	EXIT_INPUTS_CHANGED = 9,
+	EXIT_NOT_EXECUTABLE = 126,
+	EXIT_NOT_FOUND = 127,
+	EXIT_SIGNAL = 128, /* plus the signal's number */
+};
+
+struct command {
+	const char *name;
+	const char *summary;	 /* one line, for the list of commands */
+	const char *synopsis;	 /* what follows the name; lines by '\n' */
+	const char *description; /* paragraphs, divided by empty lines */
+	const struct option_def *options; /* its own; ends with no name */
+	bool key_options;		  /* takes KEY OPTIONS */
+	bool takes_command;		  /* operands stand behind `--` */
+	unsigned operands_min, operands_max;
+	int (*run)(const struct args *args); /* the exit code */
+};
+
+extern const struct command cmd_cat, cmd_commit, cmd_daemon, cmd_diff,
+	cmd_export, cmd_import, cmd_key, cmd_list, cmd_ls, cmd_materialize,
+	cmd_mount, cmd_reset, cmd_run, cmd_show, cmd_status, cmd_umount;
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* larder commit: the view of a mount becomes an entry. */
+#include <stdio.h>
+#include <string.h>
+
+#include "client.h"
+#include "cmd.h"
+#include "commit.h"
+#include "fingerprint.h"
+#include "fs/rpc.h"
+#include "out.h"
+#include "place.h"
+#include "store/base/cleanup.h"
+
+static int run(const struct args *args)
+{
+	_cleanup_wanted_ struct wanted wanted = WANTED_INIT;
+	_cleanup_json_ json_t *result = NULL;
+	_cleanup_free_ char *dir = NULL;
+	struct failure f;
+	json_t *params;
+	int r;
+
+	if (!args->name)
+		return out_error(EXIT_USAGE, "commit: --name NAME is missing");
+	if (wanted_compute(args, &wanted, &f) < 0)
+		return out_failure(&f);
+	if (place_absolute(args->operands[0], &dir, &f) < 0 ||
+	    commit_flush(dir, &f) < 0)
+		return out_failure(&f);
+	params = client_params(args);
+	commit_describe(params, args->name, args->branch, &wanted);
+	json_object_set_new(params, "dir", rpc_string(dir, strlen(dir)));
+	r = client_request("commit", params, NULL, 0, &result);
+	if (r)
+		return r;
+	if (args->json)
+		return out_json(json_incref(result));
+	commit_report("committed", result);
+	printf("%s@%s\n", args->name, wanted.key);
+	return 0;
+}
+
+static const struct option_def options[] = {
+	{ "name", 0, OPTION_VALUE, "NAME", offsetof(struct args, name),
+	  "The entry's name (required)." },
+	{ "branch", 0, OPTION_VALUE, "BRANCH", offsetof(struct args, branch),
+	  "The branch that it is of (default: none)." },
+	OPTION_END
+};
+
+const struct command cmd_commit = {
+	.name = "commit",
+	.summary = "make an entry of what a mount shows",
+	.synopsis = "DIR --name NAME (--key KEY | KEY OPTIONS) [--branch "
+		    "BRANCH]",
+	.description = "Stores what the mount at DIR shows, stores only what "
+		       "is new of it, and prints the new entry as NAME@KEY. "
+		       "The mount goes on, with the new entry as its base.",
+	.options = options,
+	.key_options = true,
+	.operands_min = 1,
+	.operands_max = 1,
+	.run = run,
+};

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* larder import: a directory or a tar becomes an entry. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "cmd.h"
+#include "commit.h"
+#include "fingerprint.h"
+#include "fs/rpc.h"
+#include "out.h"
+#include "store/base/cleanup.h"
+
+/* A descriptor of what is to be read, or -1 after the error was told. */
+static int open_source(const char *source, int *ret_exit)
+{
+	int fd;
+
+	if (strcmp(source, "-") != 0) {
+		fd = open(source, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			*ret_exit = out_error(EXIT_ERROR, "cannot open %s: %s",
+					      source, strerror(errno));
+		return fd;
+	}
+	if (!isatty(STDIN_FILENO))
+		return fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+	*ret_exit = out_error(EXIT_USAGE,
+			      "standard input is a terminal; give "
+			      "a directory, a tar, or - and < FILE");
+	return -1;
+}
+
+static bool is_directory(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int run(const struct args *args)
+{
+	_cleanup_wanted_ struct wanted wanted = WANTED_INIT;
+	_cleanup_json_ json_t *result = NULL;
+	const char *source = args->operands[0];
+	_cleanup_close_ int fd = -1;
+	struct failure f;
+	json_t *params;
+	int r = EXIT_ERROR;
+
+	if (!args->name)
+		return out_error(EXIT_USAGE, "import: --name NAME is missing");
+	if (wanted_compute(args, &wanted, &f) < 0)
+		return out_failure(&f);
+	fd = open_source(source, &r);
+	if (fd < 0)
+		return r;
+	params = client_params(args);
+	commit_describe(params, args->name, args->branch, &wanted);
+	json_object_set_new(params, "label",
+			    rpc_string(source, strlen(source)));
+	json_object_set_new(params, "kind",
+			    json_string(is_directory(fd) ? "dir" : "tar"));
+	r = client_request("import", params, &fd, 1, &result);
+	if (r)
+		return r;
+	if (args->json)
+		return out_json(json_incref(result));
+	commit_report("imported", result);
+	printf("%s@%s\n", args->name, wanted.key);
+	return 0;
+}
+
+static const struct option_def options[] = {
+	{ "name", 0, OPTION_VALUE, "NAME", offsetof(struct args, name),
+	  "The entry's name (required)." },
+	{ "branch", 0, OPTION_VALUE, "BRANCH", offsetof(struct args, branch),
+	  "The branch that it is of (default: none)." },
+	OPTION_END
+};
+
+const struct command cmd_import = {
+	.name = "import",
+	.summary = "make an entry of a directory or a tar",
+	.synopsis = "DIR --name NAME (--key KEY | KEY OPTIONS)\n"
+		    "TAR --name NAME (--key KEY | KEY OPTIONS)\n"
+		    "- --name NAME (--key KEY | KEY OPTIONS) < TAR",
+	.description = "Stores the tree of a directory or a tar and prints the "
+		       "new entry as NAME@KEY. Content that is stored already "
+		       "is not stored again.",
+	.options = options,
+	.key_options = true,
+	.operands_min = 1,
+	.operands_max = 1,
+	.run = run,
+};

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* larder mount: an entry, an empty tree, or what an earlier daemon left. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "cmd.h"
+#include "format.h"
+#include "fs/rpc.h"
+#include "out.h"
+#include "place.h"
+#include "store/base/cleanup.h"
+#include "store/entry.h"
+
+/* ---- -o */
+
+static const struct {
+	const char *name;  /* as it is written behind -o */
+	const char *param; /* of the request; NULL: is the default */
+	const char *mode;  /* set in place of a flag */
+} mount_options[] = {
+	{ "ro", "mode", "ro" },
+	{ "rw", "mode", "rw" },
+	{ "allow_other", "allow_other", NULL },
+	{ "stateful-open", "stateful_open", NULL },
+	{ "suid", "suid_dev", NULL },
+	{ "dev", "suid_dev", NULL },
+	{ "nosuid", NULL, NULL },
+	{ "nodev", NULL, NULL },
+	{ NULL, NULL, NULL },
+};
+
+static const char *mount_option_name(const void *arg, size_t index)
+{
+	(void)arg;
+	return mount_options[index].name;
+}
+
+static int set_mount_option(json_t *params, const char *word)
+{
+	const char *nearest;
+	size_t i = 0;
+
+	while (mount_options[i].name && strcmp(mount_options[i].name, word))
+		i++;
+	if (!mount_options[i].name) {
+		nearest = options_nearest(word, mount_option_name, NULL);
+		return out_error(EXIT_USAGE,
+				 "-o %s: there is no such option%s%s", word,
+				 nearest ? "; did you mean " : "",
+				 nearest ? nearest : "");
+	}
+	if (mount_options[i].mode)
+		json_object_set_new(params, mount_options[i].param,
+				    json_string(mount_options[i].mode));
+	else if (mount_options[i].param)
+		json_object_set_new(params, mount_options[i].param,
+				    json_true());
+	return 0;
+}
+
+static int set_mount_options(json_t *params, const char *text)
+{
+	_cleanup_free_ char *words = strdup(text);
+	char *rest = words, *word;
+	int r = 0;
+
+	while (r == 0 && (word = strsep(&rest, ",")))
+		if (*word)
+			r = set_mount_option(params, word);
+	return r;
+}
+
+/* ---- the three forms */
+
+static void say_mounted(const json_t *mount)
+{
+	const char *entry = field_text(mount, "entry");
+	char changes[FORMAT_MAX], text[FORMAT_MAX];
+	_cleanup_free_ char *dir =
+		rpc_bytes(json_object_get(mount, "dir"), NULL);
+
+	format_bytes((uint64_t)field_number(mount, "upper_bytes"), changes);
+	out_note("%s mounted at %s, %s%s%s%s",
+		 *entry ? format_entry(entry, text) : "empty tree",
+		 dir ? dir : "?", field_text(mount, "mode"),
+		 field_flag(mount, "dirty") ? ", with changes (" : "",
+		 field_flag(mount, "dirty") ? changes : "",
+		 field_flag(mount, "dirty") ? ")" : "");
+	if (field_flag(mount, "damaged"))
+		out_warning("%s: a part of its changes is damaged; the "
+			    "daemon's log names it",
+			    dir ? dir : "?");
+}
+
+static int report(const struct args *args, json_t *result)
+{
+	json_t *mounts = json_object_get(result, "mounts"), *mount;
+	size_t i;
+
+	if (args->json)
+		return out_json(json_incref(result));
+	if (!mounts)
+		say_mounted(json_object_get(result, "mount"));
+	else if (json_array_size(mounts) == 0)
+		out_note("no mount is there to be resumed");
+	json_array_foreach(mounts, i, mount) say_mounted(mount);
+	return 0;
+}
+
+static int mount_at(const struct args *args, const char *dir)
+{
+	_cleanup_json_ json_t *params = client_params(args);
+	_cleanup_json_ json_t *result = NULL;
+	_cleanup_free_ char *path = NULL;
+	struct failure f;
+	int r;
+
+	if (place_absolute(dir, &path, &f) < 0)
+		return out_failure(&f);
+	json_object_set_new(params, "mode", json_string("rw"));
+	json_object_set_new(params, "dir", rpc_string(path, strlen(path)));
+	if (args->empty)
+		json_object_set_new(params, "empty", json_true());
+	else
+		json_object_set_new(params, "entry",
+				    json_string(args->operands[0]));
+	r = args->mount_options ?
+		    set_mount_options(params, args->mount_options) :
+		    0;
+	if (r == 0)
+		r = client_request("mount", json_incref(params), NULL, 0,
+				   &result);
+	return r ? r : report(args, result);
+}
+
+/* The names of directories under <state>/mounts, 16 hex digits. */
+static bool is_mount_id(const char *text)
+{
+	return strlen(text) == 16 && strspn(text, "0123456789abcdef") == 16 &&
+	       access(text, F_OK) < 0;
+}
+
+static int resume(const struct args *args)
+{
+	const char *which = args->count > 0 ? args->operands[0] : NULL;
+	_cleanup_json_ json_t *params = client_params(args);
+	_cleanup_json_ json_t *result = NULL;
+	_cleanup_free_ char *path = NULL;
+	struct failure f;
+	int r;
+
+	if (which && is_mount_id(which)) {
+		json_object_set_new(params, "id", json_string(which));
+	} else if (which) {
+		if (place_absolute(which, &path, &f) < 0)
+			return out_failure(&f);
+		json_object_set_new(params, "dir",
+				    rpc_string(path, strlen(path)));
+	}
+	r = client_request("resume", json_incref(params), NULL, 0, &result);
+	return r ? r : report(args, result);
+}
+
+static int run(const struct args *args)
+{
+	unsigned wanted = args->empty ? 1 : 2;
+
+	if (args->empty && args->resume)
+		return out_error(EXIT_USAGE,
+				 "mount: either --empty or --resume");
+	if (args->resume && args->count > 1)
+		return out_error(EXIT_USAGE,
+				 "mount --resume takes one DIR, or none for "
+				 "all");
+	if (args->resume && args->mount_options)
+		return out_error(EXIT_USAGE,
+				 "mount --resume: a mount comes back with the "
+				 "options that it had; leave -o out");
+	if (args->resume)
+		return resume(args);
+	if (args->count != wanted)
+		return out_error(EXIT_USAGE,
+				 args->empty ?
+					 "mount --empty takes one DIR" :
+					 "mount takes ENTRY and DIR: larder "
+					 "mount ENTRY DIR");
+	return mount_at(args, args->operands[wanted - 1]);
+}
+
+static const struct option_def options[] = {
+	{ "options", 'o', OPTION_VALUE, "OPTIONS",
+	  offsetof(struct args, mount_options),
+	  "Divided by commas: ro, rw (default), allow_other, stateful-open, "
+	  "and for root suid, dev." },
+	{ "empty", 0, OPTION_FLAG, NULL, offsetof(struct args, empty),
+	  "Mount an empty tree to build in." },
+	{ "resume", 0, OPTION_FLAG, NULL, offsetof(struct args, resume),
+	  "Mount again, with its changes, what a dead daemon, a reboot or "
+	  "umount left at DIR; or all." },
+	OPTION_END
+};
+
+const struct command cmd_mount = {
+	.name = "mount",
+	.summary = "mount an entry at a directory",
+	.synopsis = "[-o OPTIONS] ENTRY DIR\n[-o OPTIONS] --empty DIR\n"
+		    "--resume [DIR]",
+	.description =
+		"Mounts an entry at DIR, which must exist and be empty. What "
+		"is written there goes to a layer of the mount's own; the "
+		"entry stays as it is. larder diff shows the changes, larder "
+		"commit makes a new entry of them.",
+	.options = options,
+	.operands_max = 2,
+	.run = run,
+};

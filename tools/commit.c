@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The common parts of making an entry from the command line.
+ */
+#include "commit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "format.h"
+#include "fs/rpc.h"
+#include "store/base/cleanup.h"
+
+int commit_flush(const char *dir, struct failure *ret_failure)
+{
+	_cleanup_close_ int fd =
+		open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd >= 0 && syncfs(fd) == 0)
+		return 0;
+	return failure_set(ret_failure, -errno, EXIT_ERROR,
+			   "cannot write back %s: %s", dir, strerror(errno));
+}
+
+void commit_describe(json_t *params, const char *name, const char *branch,
+		     const struct wanted *wanted)
+{
+	json_object_set_new(params, "name", json_string(name));
+	json_object_set_new(params, "branch",
+			    branch ? rpc_string(branch, strlen(branch)) :
+				     json_string(""));
+	json_object_set_new(params, "progress", json_true());
+	wanted_add(wanted, params);
+}
+
+void commit_report(const char *what, const json_t *result)
+{
+	const json_t *entry = json_object_get(result, "entry");
+	const json_t *counts = json_object_get(result, "result");
+	char key[FORMAT_MAX], files[FORMAT_MAX], bytes[FORMAT_MAX];
+	char new_files[FORMAT_MAX], new_bytes[FORMAT_MAX];
+	char stored[FORMAT_MAX], time[FORMAT_MAX];
+
+	format_key(field_text(entry, "key"), key);
+	format_files((uint64_t)field_number(counts, "files"), files);
+	format_bytes((uint64_t)field_number(counts, "bytes"), bytes);
+	format_ms((uint64_t)field_number(result, "elapsed_ms"), time);
+	if (field_flag(result, "unchanged")) {
+		out_note("%s: unchanged, %s as %s (%s, %s) in %s",
+			 field_text(entry, "name"), what, key, files, bytes,
+			 time);
+		return;
+	}
+	out_note("%s: %s %s: %s, %s; new: %s, %s, %s stored; in %s",
+		 field_text(entry, "name"), what, key, files, bytes,
+		 format_files((uint64_t)field_number(counts, "new_files"),
+			      new_files),
+		 format_bytes((uint64_t)field_number(counts, "new_bytes"),
+			      new_bytes),
+		 format_bytes((uint64_t)field_number(counts, "stored_bytes"),
+			      stored),
+		 time);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Signal handlers. They use only a signal's number, a descriptor and a
+ * process id, and call only shutdown() and kill(). Owns the dispositions that
+ * were there before.
+ */
+#include "interrupt.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+
+#define NSIGNALS (sizeof(signals) / sizeof(*signals))
+
+static volatile sig_atomic_t came, watched_fd = -1, child;
+static struct sigaction before[NSIGNALS];
+static sigset_t mask_before;
+
+static void cancel(int signo)
+{
+	came = signo;
+	if (watched_fd >= 0)
+		shutdown((int)watched_fd, SHUT_RDWR);
+}
+
+/* The terminal has sent SIGINT and SIGQUIT to the child as well. */
+static void pass_on(int signo)
+{
+	if (child > 0 && signo != SIGINT && signo != SIGQUIT)
+		kill((pid_t)child, signo);
+}
+
+/* A signal that was ignored stays ignored (nohup). */
+static void install(void (*handler)(int), size_t count)
+{
+	struct sigaction sa = { .sa_handler = handler, .sa_flags = SA_RESTART };
+
+	sigemptyset(&sa.sa_mask);
+	for (size_t i = 0; i < count; i++) {
+		sigaction(signals[i], NULL, &before[i]);
+		if (before[i].sa_handler != SIG_IGN)
+			sigaction(signals[i], &sa, NULL);
+	}
+}
+
+static void uninstall(size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		sigaction(signals[i], &before[i], NULL);
+}
+
+void interrupt_watch(int fd)
+{
+	came = 0;
+	watched_fd = fd;
+	install(cancel, NSIGNALS - 1); /* SIGQUIT ends, as it should */
+}
+
+void interrupt_unwatch(void)
+{
+	watched_fd = -1;
+	uninstall(NSIGNALS - 1);
+}
+
+int interrupt_signal(void)
+{
+	return (int)came;
+}
+
+void interrupt_hold(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < NSIGNALS; i++)
+		sigaddset(&set, signals[i]);
+	sigprocmask(SIG_BLOCK, &set, &mask_before);
+}
+
+void interrupt_child(void)
+{
+	sigprocmask(SIG_SETMASK, &mask_before, NULL);
+}
+
+void interrupt_forward(pid_t pid)
+{
+	child = (sig_atomic_t)pid;
+	install(pass_on, NSIGNALS);
+	sigprocmask(SIG_SETMASK, &mask_before, NULL);
+}
+
+void interrupt_restore(void)
+{
+	child = 0;
+	uninstall(NSIGNALS);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * larder: finds the subcommand, parses its options, runs it. Errors of the
+ * libraries below are told by whoever called them, so their log is silent
+ * but for what the commands cannot know.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "help.h"
+#include "out.h"
+#include "store/base/log.h"
+
+static const struct command *const commands[] = {
+	&cmd_run,    &cmd_key,	  &cmd_mount,  &cmd_umount,	 &cmd_diff,
+	&cmd_reset,  &cmd_commit, &cmd_import, &cmd_list,	 &cmd_show,
+	&cmd_ls,     &cmd_cat,	  &cmd_export, &cmd_materialize, &cmd_status,
+	&cmd_daemon, NULL,
+};
+
+static const char *command_name(const void *arg, size_t index)
+{
+	(void)arg;
+	return commands[index] ? commands[index]->name : NULL;
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; commands[i]; i++)
+		if (strcmp(commands[i]->name, name) == 0)
+			return commands[i];
+	return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+	const char *nearest = options_nearest(name, command_name, NULL);
+
+	if (nearest)
+		return out_error(EXIT_USAGE,
+				 "there is no command %s; did you mean %s?",
+				 name, nearest);
+	return out_error(EXIT_USAGE,
+			 "there is no command %s; larder --help lists them",
+			 name);
+}
+
+static int run_command(const struct command *cmd, int argc, char **argv)
+{
+	_cleanup_args_ struct args args = { 0 };
+	int r = options_parse(cmd, argc, argv, &args);
+
+	if (r)
+		return r;
+	if (args.help) {
+		help_command(stdout, cmd);
+		return 0;
+	}
+	log_set_level(args.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN);
+	return cmd->run(&args);
+}
+
+static int print_help(const char *name)
+{
+	const struct command *cmd = name ? find_command(name) : NULL;
+
+	if (name && !cmd)
+		return unknown_command(name);
+	if (cmd)
+		help_command(stdout, cmd);
+	else
+		help_overview(stdout, commands);
+	return 0;
+}
+
+static int dispatch(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : NULL;
+	const struct command *cmd;
+
+	if (!word) {
+		help_overview(stderr, commands);
+		return EXIT_USAGE;
+	}
+	if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
+		puts("larder " PACKAGE_VERSION);
+		return 0;
+	}
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+		return print_help(NULL);
+	if (strcmp(word, "help") == 0)
+		return print_help(argv[2]);
+	if (word[0] == '-')
+		return out_error(EXIT_USAGE,
+				 "%s: options stand behind the command, as in "
+				 "larder run %s ...",
+				 word, word);
+	cmd = find_command(word);
+	return cmd ? run_command(cmd, argc - 2, argv + 2) :
+		     unknown_command(word);
+}
+
+int main(int argc, char **argv)
+{
+	return out_finish(dispatch(argc, argv));
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Options and operands of subcommands, parsed by tables from which --help is
+ * printed too. An option's table entry says where in struct args its value
+ * goes. Strings are borrowed from the command line.
+ */
+#ifndef LARDER_TOOLS_OPTIONS_H
+#define LARDER_TOOLS_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct command;
+
+struct strings {
+	const char **items;
+	size_t count;
+};
+
+struct args {
+	/* of every command */
+	bool json, quiet, verbose, help;
+	const char *namespace, *tenant;
+
+	/* KEY OPTIONS */
+	struct strings key_files, key_envs, salts;
+	const char *key;
+
+	/* of some */
+	const char *name, *branch, *output, *mount_options;
+	struct strings paths;
+	bool always, empty, resume, lazy, discard, force, explain;
+
+	const char **operands; /* NULL-terminated, like a command's argv */
+	unsigned count;
+};
+
+enum option_kind { OPTION_FLAG, OPTION_VALUE, OPTION_LIST };
+
+struct option_def {
+	const char *name; /* without the dashes */
+	char letter;	  /* of its short form, or 0 */
+	enum option_kind kind;
+	const char *value; /* what the value is called; NULL for flags */
+	size_t offset;	   /* in struct args: bool, char * or strings */
+	const char *help;
+};
+
+#define OPTION_END                                  \
+	{                                           \
+		NULL, 0, OPTION_FLAG, NULL, 0, NULL \
+	}
+
+extern const struct option_def options_common[];
+extern const struct option_def options_key[];
+
+/*
+ * Parses what follows the subcommand's name. Options may stand behind
+ * operands, up to `--`. 0, or EXIT_USAGE after one sentence on standard
+ * error; with --help the rest is not looked at. *ret_args is to be released
+ * in either case.
+ */
+int options_parse(const struct command *cmd, int argc, char **argv,
+		  struct args *ret_args);
+void args_release(struct args *args);
+
+/* The tables that a command's options are in, in the order of its help;
+ * `index` counts from 0, NULL is the end. */
+const struct option_def *options_table(const struct command *cmd,
+				       unsigned index, const char **ret_title);
+
+/* The candidate that is most like `word`, or NULL if none is. `next` gives
+ * the candidates, NULL at the end. */
+const char *options_nearest(const char *word,
+			    const char *(*next)(const void *arg, size_t index),
+			    const void *arg);
+
+#define _cleanup_args_ __attribute__((cleanup(args_release)))
+
+#endif
