@@ -1,0 +1,329 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+#
+# larder run: misses, hits, partial hits, and all that keeps a commit away.
+
+load ../helpers
+
+setup() {
+	larder_setup
+	require_fuse
+	need jq
+	mkdir first second
+	cd first || return
+	echo v1 >input
+	cp input ../second/
+	cat >build <<-'END'
+		#!/bin/sh
+		# Records that it ran, and where.
+		echo "$LARDER_OUTCOME ${LARDER_MATCHED:-none}" >>../calls
+		echo "$LARDER_KEY" >../key
+		mkdir -p out/sub
+		cp input out/copy
+		echo built >>out/sub/log
+	END
+	chmod +x build
+	cp build ../second/
+}
+
+build() {
+	larder run --path out --name demo --key-file input "$@" -- ./build
+}
+
+calls() {
+	cat "$BATS_TEST_TMPDIR/calls"
+}
+
+entries() {
+	larder list --json | jq '.entries | length'
+}
+
+@test "a miss runs the command, commits, and leaves the mount" {
+	build
+	[ "$(calls)" = 'miss none' ]
+	mountpoint -q out
+	[ "$(cat out/copy)" = v1 ]
+	key=$(larder key --key-file input)
+	[ "$(cat ../key)" = "$key" ]
+	[ "$(larder cat "demo@$key" copy)" = v1 ]
+	run_json show "demo@$key"
+	[ "$(json '.entry.parent')" = null ]
+	[ "$(json '.entry.parts[0].name')" = input ]
+	[ "$(mount_field out dirty)" = false ]
+}
+
+@test "a hit in another clone mounts and skips the command" {
+	build
+	cd ../second
+	run build
+	[ "$status" -eq 0 ]
+	[[ $output == *exact* ]]
+	[ "$(calls)" = 'miss none' ]
+	same_tree ../first/out out
+	# And again, where it is mounted already.
+	build
+	[ "$(calls | wc -l)" -eq 1 ]
+	same_tree ../first/out out
+}
+
+@test "a hit makes a directory that was missing, also below others" {
+	build
+	larder run --path deep/er/out --name demo --key-file input -- false
+	same_tree out deep/er/out
+}
+
+@test "the clone's own changes do not reach the other's mount" {
+	build
+	cd ../second
+	build
+	echo mine >out/mine
+	[ ! -e ../first/out/mine ]
+	# A hit on what was changed leaves the changes alone.
+	build
+	[ "$(cat out/mine)" = mine ]
+	[ "$(calls | wc -l)" -eq 1 ]
+}
+
+@test "a changed input builds on top of the nearest entry" {
+	build
+	old=$(larder key --key-file input)
+	cd ../second
+	echo v2 >input
+	build
+	[ "$(calls | tail -n 1)" = "partial demo@$old" ]
+	[ "$(cat out/copy)" = v2 ]
+	[ "$(cat out/sub/log | wc -l)" -eq 2 ]
+	new=$(larder key --key-file input)
+	run_json show "demo@$new"
+	[ "$(json .entry.parent)" = "$old" ]
+	[ "$(json .entry.new_files)" -eq 2 ]
+	# Both entries are what they were committed as.
+	[ "$(larder cat "demo@$old" copy)" = v1 ]
+	[ "$(larder cat "demo@$old" sub/log | wc -l)" -eq 1 ]
+	[ "$(larder cat "demo@$new" copy)" = v2 ]
+}
+
+@test "a changed input in a mounted clone builds on top of the mount" {
+	build
+	echo v2 >input
+	build
+	[ "$(calls | wc -l)" -eq 2 ]
+	[[ $(calls | tail -n 1) == "partial demo@"* ]]
+	[ "$(wc -l <out/sub/log)" -eq 2 ]
+	# Back to the first input: a hit in the same clone.
+	echo v1 >input
+	build
+	[ "$(calls | wc -l)" -eq 2 ]
+	[ "$(cat out/copy)" = v1 ]
+	[ "$(wc -l <out/sub/log)" -eq 1 ]
+	# And forth.
+	echo v2 >input
+	build
+	[ "$(calls | wc -l)" -eq 2 ]
+	[ "$(cat out/copy)" = v2 ]
+}
+
+@test "the newest entry of the branch comes before a newer one of another" {
+	larder run --path out --name demo --key one --branch main -- ./build
+	larder umount out
+	larder run --path out --name demo --key two --branch topic -- ./build
+	larder umount out
+	larder run --path out --name demo --key three --branch main -- ./build
+	[ "$(calls | tail -n 1)" = 'partial demo@one' ]
+	larder umount out
+	larder run --path out --name demo --key four --branch new -- ./build
+	[ "$(calls | tail -n 1)" = 'partial demo@three' ]
+}
+
+@test "switching entries keeps the changes of the mount that was there" {
+	build
+	cd ../second
+	echo v2 >input
+	build
+	echo precious >out/precious
+	echo v1 >input
+	run_json run --path out --name demo --key-file input -- ./build
+	[ "$(json .outcome)" = exact ]
+	id=$(json .kept.id)
+	[ ! -e out/precious ]
+	[ "$(cat out/copy)" = v1 ]
+	[ "$(larder status --json | jq -r '.kept[0].id')" = "$id" ]
+
+	larder umount out
+	larder mount --resume "$id"
+	[ "$(cat out/precious)" = precious ]
+	[ "$(cat out/copy)" = v2 ]
+}
+
+@test "--always runs the command on a hit" {
+	build
+	key=$(larder key --key-file input)
+	cd ../second
+	build --always
+	[ "$(calls | tail -n 1)" = "exact demo@$key" ]
+	[ "$(wc -l <out/sub/log)" -eq 2 ]
+	[ "$(larder cat "demo@$key" sub/log | wc -l)" -eq 2 ]
+}
+
+@test "a command that fails: its exit code, and nothing is committed" {
+	for code in 1 2 9 42 255; do
+		run larder run --path out --name demo --key-file input -- \
+			sh -c "echo $code >out/x; exit $code"
+		[ "$status" -eq "$code" ]
+	done
+	[ "$(entries)" -eq 0 ]
+	# What it left is there for the next try.
+	[ "$(cat out/x)" -eq 255 ]
+	build
+	[ "$(entries)" -eq 1 ]
+	[ "$(cat out/x)" -eq 255 ]
+}
+
+@test "a command that cannot be run" {
+	run larder run --path out --key one -- ./no-such-program
+	[ "$status" -eq 127 ]
+	[[ $output == *no-such-program* ]]
+	run larder run --path out --key one -- ./input
+	[ "$status" -eq 126 ]
+	[ "$(entries)" -eq 0 ]
+}
+
+@test "a command that is killed: 128 and the signal" {
+	run larder run --path out --key one -- sh -c 'kill -9 $$'
+	[ "$status" -eq 137 ]
+	run larder run --path out --key one -- sh -c 'kill -TERM $$'
+	[ "$status" -eq 143 ]
+	[ "$(entries)" -eq 0 ]
+}
+
+@test "inputs that change during the build: no commit, exit code 9" {
+	run larder run --path out --name demo --key-file input \
+		--key-file 'in*' -- sh -c 'echo x >out/x; echo v2 >input'
+	[ "$status" -eq 9 ]
+	[[ $output == *input* ]]
+	[ "$(entries)" -eq 0 ]
+	[ "$(cat out/x)" = x ]
+
+	run larder run --path out --name demo --key-file input -- rm input
+	[ "$status" -eq 9 ]
+	[ "$(entries)" -eq 0 ]
+}
+
+@test "the command has the terminal's streams, environment and directory" {
+	export SOMETHING='of mine'
+	run --separate-stderr larder run -q --path out --key one -- \
+		sh -c 'read line; echo "out $line"; echo "$SOMETHING" >&2; pwd' \
+		<<<'a line'
+	[ "$status" -eq 0 ]
+	[ "$output" = "out a line
+$PWD" ]
+	[ "$stderr" = 'of mine' ]
+}
+
+@test "--json describes the run, and the command's output goes elsewhere" {
+	run_json run --path out --name demo --key-file input -- \
+		sh -c 'echo noise; echo x >out/x'
+	[[ $stderr == *noise* ]]
+	[ "$(json '[.name, .outcome, .ran, .committed, .exit] | join(" ")')" = \
+		'demo miss true true 0' ]
+	[ "$(json .key)" = "$(larder key --key-file input)" ]
+	[ "$(json .dir)" = "$PWD/out" ]
+	[ "$(json .commit.result.files)" -eq 1 ]
+	run_json run --path out --name demo --key-file input -- false
+	[ "$(json '[.outcome, .ran, .committed, .reused] | join(" ")')" = \
+		'exact false false true' ]
+}
+
+@test "a directory with files of the user's is refused" {
+	mkdir out
+	echo mine >out/mine
+	run build
+	[ "$status" -eq 1 ]
+	[[ $output == *"not empty"* ]]
+	[ "$(cat out/mine)" = mine ]
+	[ ! -e ../calls ]
+}
+
+@test "an error in the key stops before anything is done" {
+	run larder run --path out --name demo --key-file 'no*such' -- ./build
+	[ "$status" -eq 1 ]
+	[[ $output == *'no*such'* ]]
+	[ ! -e ../calls ]
+	run ! mountpoint -q out
+}
+
+@test "an exact entry for a mount in use is refused, exit code 8" {
+	build
+	echo v2 >input
+	build
+	echo v1 >input
+	hold hold-read out/copy
+	run build
+	[ "$status" -eq 8 ]
+	[[ $output == *"$PWD/out"* ]]
+	[ "$(cat out/copy)" = v2 ]
+	release
+	build
+	[ "$(cat out/copy)" = v1 ]
+}
+
+@test "the current directory may not be in the mount" {
+	build
+	cd out
+	run larder run --path . --name demo --key one -- true
+	[ "$status" -eq 8 ]
+	run larder run --path ../out --name demo --key one -- true
+	[ "$status" -eq 8 ]
+}
+
+@test "the default name is the path in the git work tree" {
+	git init -q .
+	mkdir -p web/app
+	cp input web/app/
+	cd web/app
+	larder run --path .out --key-file input -- sh -c 'echo x >.out/x'
+	[ "$(larder list --json | jq -r '.entries[0] | .name')" = \
+		web-app-.out ]
+}
+
+@test "without a daemon the command runs on the plain directory" {
+	run env LARDERD=/nonexistent/larderd "$LARDER" run --path out \
+		--name demo --key-file input -- ./build
+	[ "$status" -eq 0 ]
+	[[ $output == *larderd* ]]
+	[ "$(cat out/copy)" = v1 ]
+	run ! mountpoint -q out
+	run env LARDERD=/nonexistent/larderd "$LARDER" run --path out2 \
+		--key one -- sh -c 'exit 42'
+	[ "$status" -eq 42 ]
+}
+
+@test "a daemon that is killed during the build does not stop it" {
+	larder run --path out --name demo --key-file input -- sh -c '
+		echo before >out/before
+		kill -9 $("$LARDER" status --json | jq .worker_pid)
+		echo after >out/after
+		cat out/before'
+	[ "$(entries)" -eq 1 ]
+	key=$(larder key --key-file input)
+	[ "$(larder cat "demo@$key" before)" = before ]
+	[ "$(larder cat "demo@$key" after)" = after ]
+}
+
+@test "two runs at a time in one directory" {
+	build_slowly() {
+		larder run --path out --name demo --key "$1" -- \
+			sh -c 'until [ -e ../go ]; do sleep 0.02; done
+				echo x >out/'"$1"
+	}
+	build_slowly a 3>&- &
+	first=$!
+	wait_until mountpoint -q out
+	build_slowly b 3>&- &
+	second=$!
+	touch ../go
+	wait "$first"
+	wait "$second"
+	[ "$(cat out/a out/b | xargs)" = 'x x' ]
+	[ "$(entries)" -eq 2 ]
+}
