@@ -1,132 +1,126 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections of the control server: accept, check the peer, one request
- * after another, an answer to each. A connection's thread runs long work
+ * Connections of the control server: accept, check the peer, receive one
+ * request after another (control_request.c answers them). A connection's thread runs long work
  * itself, so a client that goes away stops what it asked for and nothing
  * else.
+ *
+ * Owns the connections. control.lock guards the list of them; each is in it
+ * until its socket is about to be closed, so that the socket may be shut down
+ * by whoever finds it there.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/clock.h"
 #include "store/base/log.h"
 
 #include "control_internal.h"
 
+/* More wait in the socket's queue. */
 #define CONNECTIONS_MAX 64
 
+#define SECOND_NS INT64_C(1000000000)
+#define GRACE_NS (5 * SECOND_NS)    /* for what is being answered, at the end */
+#define GIVE_UP_NS (10 * SECOND_NS) /* for what was told to be given up */
+#define RETRY_MS 100		    /* when there are no descriptors */
+
 struct control {
-	struct control_config config;
+	struct control_config config; /* constant, as the next two */
 	int stop_fd;
 	pthread_t acceptor;
-	pthread_mutex_t lock;
-	pthread_cond_t idle;
-	unsigned connections; /* lock */
-	bool stopping;	      /* lock */
+
+	pthread_mutex_t lock;	/* guards all below */
+	pthread_cond_t changed; /* `count` went down, or `stopping`; monotonic */
+	struct connection *list;
+	unsigned count; /* connections; some may have left the list */
+	bool stopping;
 };
 
 struct connection {
-	struct control *control;
+	struct control *control; /* constant, as the next two */
 	struct rpc *rpc;
-	uid_t uid;
-	gid_t gid;
+	struct ucred peer;
+
+	/* control.lock: */
+	struct connection *next;
+	bool busy; /* with a request */
 };
 
-static control_fn find_method(const char *name)
+/* --- connections --- */
+
+/* Says whether the connection works on a request; true where it is to end. */
+static bool set_busy(struct connection *conn, bool busy)
 {
-	for (const struct control_method *m = control_store_methods; m->name;
-	     m++)
-		if (strcmp(m->name, name) == 0)
-			return m->fn;
-	for (const struct control_method *m = control_mount_methods; m->name;
-	     m++)
-		if (strcmp(m->name, name) == 0)
-			return m->fn;
-	return NULL;
-}
-
-static json_t *error_json(const struct mounts_error *err)
-{
-	_cleanup_json_ json_t *message =
-		rpc_string(err->message, strlen(err->message));
-
-	return json_pack("{s:i, s:O, s:{s:i}}", "code", err->code, "message",
-			 message, "data", "exit", err->exit);
-}
-
-static int answer(struct connection *conn, json_t *id, json_t *result,
-		  const struct mounts_error *err)
-{
-	_cleanup_json_ json_t *reply = json_pack("{s:s}", "jsonrpc", "2.0");
-
-	json_object_set(reply, "id", id ? id : json_null());
-	if (result)
-		json_object_set(reply, "result", result);
-	else
-		json_object_set_new(reply, "error", error_json(err));
-	return rpc_send(conn->rpc, reply, NULL, 0);
-}
-
-/* One request; an error ends the connection. */
-static int serve(struct connection *conn, json_t *request, int *fds,
-		 unsigned nfds)
-{
-	_cleanup_json_ json_t *none = json_object();
-	_cleanup_json_ json_t *result = NULL;
-	struct control_call call = {
-		.config = &conn->control->config,
-		.rpc = conn->rpc,
-		.nfds = nfds,
-		.uid = conn->uid,
-		.gid = conn->gid,
-	};
-	const char *name = json_string_value(json_object_get(request,
-							     "method"));
-	json_t *params = json_object_get(request, "params");
-	control_fn fn = name ? find_method(name) : NULL;
-	int r;
-
-	call.params = json_is_object(params) ? params : none;
-	call.wants_progress = control_flag(&call, "progress");
-	memcpy(call.fds, fds, nfds * sizeof(fds[0]));
-	if (!fn)
-		r = mounts_fail(&call.err, -ENOSYS, 2,
-				"the daemon has no method %.64s; restart it "
-				"with larder daemon restart if it is older "
-				"than this command", name ? name : "(none)");
-	else
-		r = fn(&call, &result);
-	if (r < 0 && !call.err.message[0])
-		control_fail(&call, r, name);
-	return answer(conn, json_object_get(request, "id"),
-		      r < 0 ? NULL : result, &call.err);
+	LOCK_SCOPE(&conn->control->lock);
+	conn->busy = busy;
+	return conn->control->stopping;
 }
 
 static void connection_run(struct connection *conn)
 {
-	for (;;) {
+	bool end = false;
+
+	while (!end) {
 		_cleanup_json_ json_t *request = NULL;
 		int fds[RPC_FDS_MAX] = { -1, -1 };
 		unsigned nfds = 0;
 		int r;
 
 		r = rpc_receive(conn->rpc, &request, fds, &nfds);
-		if (r <= 0) {
-			if (r < 0 && r != -ECONNRESET)
-				log_warn(r, "control: a client sent no request");
+		if (r < 0)
+			control_refuse(conn->rpc, r);
+		if (r <= 0)
 			return;
-		}
-		r = serve(conn, request, fds, nfds);
+		set_busy(conn, true);
+		r = control_serve(&conn->control->config, conn->rpc,
+				  &conn->peer, request, fds, nfds);
 		for (unsigned i = 0; i < nfds; i++)
 			close(fds[i]);
-		if (r < 0)
-			return;
+		end = set_busy(conn, false) || r < 0;
 	}
+}
+
+static void list_remove(struct connection *conn)
+{
+	struct control *c = conn->control;
+
+	LOCK_SCOPE(&c->lock);
+	for (struct connection **p = &c->list; *p; p = &(*p)->next) {
+		if (*p == conn) {
+			*p = conn->next;
+			return;
+		}
+	}
+}
+
+/* The eventfd never blocks; under the lock, since the server may be freed as
+ * soon as nothing is left. */
+static void count_down(struct control *c)
+{
+	uint64_t one = 1;
+
+	LOCK_SCOPE(&c->lock);
+	c->count--;
+	pthread_cond_broadcast(&c->changed);
+	if (c->count == 0 && !c->stopping &&
+	    write(c->config.wake_fd, &one, sizeof(one)) < 0)
+		log_warn(-errno, "control: saying that no client is left");
+}
+
+static void connection_free(struct connection *conn)
+{
+	list_remove(conn);
+	rpc_free(conn->rpc);
+	free(conn);
 }
 
 static void *connection_main(void *arg)
@@ -135,82 +129,136 @@ static void *connection_main(void *arg)
 	struct control *c = conn->control;
 
 	connection_run(conn);
-	rpc_free(conn->rpc);
-	free(conn);
-	LOCK_SCOPE(&c->lock);
-	c->connections--;
-	pthread_cond_broadcast(&c->idle);
+	connection_free(conn);
+	count_down(c);
 	return NULL;
 }
 
 /* The daemon's user and root may talk to it. */
-static bool peer_is_allowed(int fd, struct connection *conn)
+static bool peer_is_allowed(int fd, struct ucred *ret_peer)
 {
-	struct ucred cred;
-	socklen_t len = sizeof(cred);
+	socklen_t len = sizeof(*ret_peer);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ret_peer, &len) < 0)
 		return false;
-	conn->uid = cred.uid;
-	conn->gid = cred.gid;
-	return cred.uid == geteuid() || cred.uid == 0;
+	return ret_peer->uid == geteuid() || ret_peer->uid == 0;
 }
 
-static void connection_start(struct control *c, int fd)
+static int connection_new(struct control *c, int fd,
+			  struct connection **ret_conn)
 {
 	_cleanup_close_ int owned = fd;
+	_cleanup_free_ struct connection *conn = calloc(1, sizeof(*conn));
+	int r;
+
+	if (!conn)
+		return -ENOMEM;
+	conn->control = c;
+	if (!peer_is_allowed(fd, &conn->peer))
+		return -EACCES;
+	r = rpc_new(steal_fd(&owned), &conn->rpc);
+	if (r < 0)
+		return r;
+	*ret_conn = steal_ptr(&conn);
+	return 0;
+}
+
+/* `fd` is taken over; the connection was counted. */
+static void connection_start(struct control *c, int fd)
+{
 	struct connection *conn;
 	pthread_t thread;
-	bool full;
+	int r;
 
-	conn = calloc(1, sizeof(*conn));
-	if (!conn || !peer_is_allowed(fd, conn)) {
-		free(conn);
-		return;
-	}
-	conn->control = c;
-	pthread_mutex_lock(&c->lock);
-	full = c->connections >= CONNECTIONS_MAX || c->stopping;
-	c->connections += !full;
-	pthread_mutex_unlock(&c->lock);
-	if (full) {
-		free(conn);
-		return;
-	}
-	if (rpc_new(fd, &conn->rpc) == 0) {
-		steal_fd(&owned);
-		if (pthread_create(&thread, NULL, connection_main, conn) == 0) {
+	r = connection_new(c, fd, &conn);
+	if (r == 0) {
+		pthread_mutex_lock(&c->lock);
+		conn->next = c->list;
+		c->list = conn;
+		pthread_mutex_unlock(&c->lock);
+		r = -pthread_create(&thread, NULL, connection_main, conn);
+		if (r == 0) {
 			pthread_detach(thread);
 			return;
 		}
-		rpc_free(conn->rpc);
+		connection_free(conn);
 	}
-	free(conn);
+	log_warn(r, "control: a client was turned away");
+	count_down(c);
+}
+
+/* --- accepting --- */
+
+/* Waits until there is room for a connection. False at the end. */
+static bool wait_for_room(struct control *c)
+{
 	LOCK_SCOPE(&c->lock);
-	c->connections--;
+	while (c->count >= CONNECTIONS_MAX && !c->stopping)
+		pthread_cond_wait(&c->changed, &c->lock);
+	return !c->stopping;
+}
+
+/* Counts the connection it takes from the queue. Under the lock, so that none
+ * is taken once the server stops; a client is waiting, so it does not block. */
+static int accept_counted(struct control *c)
+{
+	int fd;
+
+	LOCK_SCOPE(&c->lock);
+	if (c->stopping)
+		return -ECANCELED;
+	fd = accept4(c->config.listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	c->count++;
+	return fd;
+}
+
+/* Without descriptors the client goes on waiting in the queue. */
+static void wait_for_descriptors(struct control *c, int r)
+{
+	struct pollfd p = { .fd = c->stop_fd, .events = POLLIN };
+
+	log_warn(r, "control: accepting a client");
+	(void)!poll(&p, 1, RETRY_MS);
 }
 
 static void *acceptor_main(void *arg)
 {
 	struct control *c = arg;
 
-	for (;;) {
+	while (wait_for_room(c)) {
 		struct pollfd fds[2] = {
 			{ .fd = c->config.listen_fd, .events = POLLIN },
 			{ .fd = c->stop_fd, .events = POLLIN },
 		};
 		int fd;
 
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			return NULL;
-		if (fds[1].revents)
-			return NULL;
-		fd = accept4(c->config.listen_fd, NULL, NULL,
-			     SOCK_CLOEXEC);
-		if (fd < 0)
+		if (poll(fds, 2, -1) < 0)
 			continue;
-		connection_start(c, fd);
+		if (fds[1].revents)
+			break;
+		fd = accept_counted(c);
+		if (fd >= 0)
+			connection_start(c, fd);
+		else if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM ||
+			 fd == -ENOBUFS)
+			wait_for_descriptors(c, fd);
 	}
+	return NULL;
+}
+
+/* --- the server --- */
+
+static void init_locks(struct control *c)
+{
+	pthread_condattr_t attr;
+
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&c->changed, &attr);
+	pthread_condattr_destroy(&attr);
 }
 
 int control_start(const struct control_config *config,
@@ -222,18 +270,13 @@ int control_start(const struct control_config *config,
 	if (!c)
 		return -ENOMEM;
 	c->config = *config;
-	pthread_mutex_init(&c->lock, NULL);
-	pthread_cond_init(&c->idle, NULL);
+	init_locks(c);
 	c->stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (c->stop_fd < 0) {
-		r = -errno;
-		free(c);
-		return r;
-	}
-	r = -pthread_create(&c->acceptor, NULL, acceptor_main, c);
+	r = c->stop_fd < 0 ?
+		    -errno :
+		    -pthread_create(&c->acceptor, NULL, acceptor_main, c);
 	if (r < 0) {
-		close(c->stop_fd);
-		free(c);
+		control_free(c);
 		return r;
 	}
 	*ret_control = c;
@@ -243,27 +286,86 @@ int control_start(const struct control_config *config,
 bool control_is_busy(struct control *c)
 {
 	LOCK_SCOPE(&c->lock);
-	return c->connections > 0;
+	return c->count > 0;
 }
 
-void control_stop(struct control *c)
+bool control_stop_if_idle(struct control *c)
+{
+	LOCK_SCOPE(&c->lock);
+	if (c->count == 0)
+		c->stopping = true;
+	return c->count == 0;
+}
+
+static void join_acceptor(struct control *c)
 {
 	uint64_t one = 1;
 
-	pthread_mutex_lock(&c->lock);
-	c->stopping = true;
-	pthread_mutex_unlock(&c->lock);
 	if (write(c->stop_fd, &one, sizeof(one)) < 0)
 		log_warn(-errno, "control: stop");
 	pthread_join(c->acceptor, NULL);
+}
+
+static void stop_accepting(struct control *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->stopping = true;
+	pthread_cond_broadcast(&c->changed);
+	pthread_mutex_unlock(&c->lock);
+	join_acceptor(c);
+}
+
+/* Ends the reading of those that wait for a request; what a client sent
+ * before is still served. */
+static void disconnect_idle(struct control *c)
+{
+	LOCK_SCOPE(&c->lock);
+	for (struct connection *conn = c->list; conn; conn = conn->next)
+		if (!conn->busy)
+			shutdown(rpc_fd(conn->rpc), SHUT_RD);
+}
+
+/* Long work looks whether its client is there (control_progress()). */
+static void disconnect_all(struct control *c)
+{
+	LOCK_SCOPE(&c->lock);
+	for (struct connection *conn = c->list; conn; conn = conn->next)
+		shutdown(rpc_fd(conn->rpc), SHUT_RDWR);
+}
+
+static bool wait_closed(struct control *c, int64_t within_ns)
+{
+	int64_t deadline = clock_mono_ns() + within_ns;
+	struct timespec ts = { deadline / SECOND_NS, deadline % SECOND_NS };
+
+	LOCK_SCOPE(&c->lock);
+	while (c->count > 0)
+		if (pthread_cond_timedwait(&c->changed, &c->lock, &ts) ==
+		    ETIMEDOUT)
+			break;
+	return c->count == 0;
+}
+
+bool control_stop(struct control *c)
+{
+	stop_accepting(c);
+	disconnect_idle(c); /* the acceptor has listed all there are */
+	if (wait_closed(c, GRACE_NS))
+		return true;
+	disconnect_all(c);
+	if (wait_closed(c, GIVE_UP_NS))
+		return true;
+	log_warn(-EBUSY, "control: a command did not end");
+	return false;
 }
 
 void control_free(struct control *c)
 {
 	if (!c)
 		return;
-	close(c->stop_fd);
+	if (c->stop_fd >= 0)
+		close(c->stop_fd);
 	pthread_mutex_destroy(&c->lock);
-	pthread_cond_destroy(&c->idle);
+	pthread_cond_destroy(&c->changed);
 	free(c);
 }

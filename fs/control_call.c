@@ -53,11 +53,12 @@ int control_name(struct control_call *call, const json_t *object,
 	const char *value = json_string_value(json_object_get(object, field));
 
 	if (!value || !key_is_valid(value))
-		return mounts_fail(&call->err, -EINVAL, 2,
-				   "the %s \"%.200s\" is not valid; it takes 1 "
-				   "to %d letters, digits, '.', '_' and '-', and "
-				   "begins with a letter or digit",
-				   field, value ? value : "", KEY_MAX);
+		return mounts_fail(
+			&call->err, -EINVAL, 2,
+			"the %s \"%.200s\" is not valid; it takes 1 "
+			"to %d letters, digits, '.', '_' and '-', and "
+			"begins with a letter or digit",
+			field, value ? value : "", KEY_MAX);
 	*ret_value = value;
 	return 0;
 }
@@ -87,7 +88,8 @@ static int parts_parse(struct control_call *call, struct key_parts *ret_parts)
 		return mounts_fail(&call->err, -EFBIG, 2,
 				   "the key has more than %d parts",
 				   ENTRY_PARTS_MAX);
-	json_array_foreach(list, i, item) {
+	json_array_foreach(list, i, item)
+	{
 		_cleanup_free_ char *name =
 			rpc_bytes(json_object_get(item, "name"), NULL);
 		const char *kind =
@@ -124,7 +126,7 @@ static char *creator(uid_t uid)
 int control_new_entry(struct control_call *call, struct entry *ret_entry)
 {
 	_cleanup_entry_ struct entry e = ENTRY_INIT;
-	const char *tenant, *ns, *name, *key;
+	const char *tenant, *ns, *name, *key, *parent_key = "";
 	json_t *branch = json_object_get(call->params, "branch");
 	json_t *parent = json_object_get(call->params, "parent");
 	int r;
@@ -136,6 +138,8 @@ int control_new_entry(struct control_call *call, struct entry *ret_entry)
 		r = control_name(call, call->params, "key", &key);
 	if (r == 0)
 		r = parts_parse(call, &e.parts);
+	if (r == 0 && json_is_string(parent))
+		r = control_name(call, call->params, "parent", &parent_key);
 	if (r < 0)
 		return r;
 	e.tenant = strdup(tenant);
@@ -144,8 +148,7 @@ int control_new_entry(struct control_call *call, struct entry *ret_entry)
 	e.key = strdup(key);
 	e.branch = json_is_string(branch) ? rpc_bytes(branch, NULL) :
 					    strdup("");
-	e.parent = strdup(json_is_string(parent) ? json_string_value(parent) :
-						   "");
+	e.parent = strdup(parent_key);
 	e.creator = creator(call->uid);
 	if (!e.tenant || !e.namespace || !e.name || !e.key || !e.branch ||
 	    !e.parent || !e.creator)
@@ -153,7 +156,8 @@ int control_new_entry(struct control_call *call, struct entry *ret_entry)
 	if (strlen(e.branch) > ENTRY_BRANCH_MAX || strchr(e.branch, '\n'))
 		return mounts_fail(&call->err, -EINVAL, 2,
 				   "the branch name is longer than %d bytes or "
-				   "has a line break", ENTRY_BRANCH_MAX);
+				   "has a line break",
+				   ENTRY_BRANCH_MAX);
 	*ret_entry = e;
 	e = (struct entry)ENTRY_INIT;
 	return 0;
@@ -180,11 +184,13 @@ int control_find_entry(struct control_call *call, struct entry *ret_entry)
 	if (r == -ENOENT)
 		return mounts_fail(&call->err, r, 3,
 				   "there is no entry %.200s; larder list "
-				   "shows what there is", text);
+				   "shows what there is",
+				   text);
 	if (r == -ENOTUNIQ)
 		return mounts_fail(&call->err, r, 2,
 				   "several entries begin with %.200s; give "
-				   "more of the key", text);
+				   "more of the key",
+				   text);
 	return r < 0 ? control_fail(call, r, text) : 0;
 }
 
@@ -196,7 +202,8 @@ int control_open_tree(struct control_call *call, const struct entry *e,
 	if (r == -EBADMSG || r == -ENOENT)
 		return mounts_fail(&call->err, r, r == -EBADMSG ? 7 : 3,
 				   "the stored tree of %s@%s is %s; build the "
-				   "entry again", e->name, e->key,
+				   "entry again",
+				   e->name, e->key,
 				   r == -EBADMSG ? "damaged and was set aside" :
 						   "not in the store any more");
 	return r < 0 ? control_fail(call, r, e->name) : 0;
@@ -237,13 +244,20 @@ int control_fail(struct control_call *call, int err, const char *what)
 	case -EDQUOT:
 		return mounts_fail(&call->err, err, 1,
 				   "%s: no space left under %s or %s; free "
-				   "some and try again", what,
-				   store_dir(call->config->store),
+				   "some and try again",
+				   what, store_dir(call->config->store),
 				   call->config->state_dir);
+	case -EDEADLK:
+		return mounts_fail(&call->err, err, 1,
+				   "%s: this is inside a mount of Larder, "
+				   "which the daemon cannot read by itself; "
+				   "larder commit stores what is mounted",
+				   what);
 	case -EBADMSG:
 		return mounts_fail(&call->err, err, 7,
 				   "%s: the stored data are damaged (the "
-				   "daemon's log names them)", what);
+				   "daemon's log names them)",
+				   what);
 	default:
 		return mounts_fail(&call->err, err, 1, "%s: %s", what,
 				   strerror(-err));
@@ -280,10 +294,10 @@ static json_t *parts_json(const struct key_parts *parts)
 
 		digest_hex(&p->digest, hex);
 		json_array_append_new(
-			list, json_pack("{s:s, s:o, s:s}", "kind", p->kind,
-					"name",
-					rpc_string(p->name, strlen(p->name)),
-					"digest", hex));
+			list,
+			json_pack("{s:s, s:o, s:s}", "kind", p->kind, "name",
+				  rpc_string(p->name, strlen(p->name)),
+				  "digest", hex));
 	}
 	return list;
 }
@@ -305,8 +319,9 @@ json_t *control_entry_json(const struct entry *e, bool with_parts)
 		return NULL;
 	if (digest_is_zero(&e->parent_catalog))
 		json_object_set_new(j, "parent_catalog", json_null());
-	json_object_set_new(j, "parent", e->parent[0] ? json_string(e->parent) :
-							json_null());
+	json_object_set_new(j, "parent",
+			    e->parent[0] ? json_string(e->parent) :
+					   json_null());
 	json_object_set_new(j, "files", json_integer((json_int_t)e->files));
 	json_object_set_new(j, "dirs", json_integer((json_int_t)e->dirs));
 	json_object_set_new(j, "bytes", json_integer((json_int_t)e->bytes));

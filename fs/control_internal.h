@@ -7,6 +7,7 @@
 #define LARDER_FS_CONTROL_INTERNAL_H
 
 #include <jansson.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "store/ingest.h"
@@ -39,6 +40,17 @@ struct control_method {
 
 extern const struct control_method control_store_methods[];
 extern const struct control_method control_mount_methods[];
+extern const struct control_method control_change_methods[];
+extern const struct control_method control_daemon_methods[];
+
+/* Answers a request; its descriptors stay the caller's. A negative errno when
+ * the connection is of no use any more. */
+int control_serve(const struct control_config *config, struct rpc *rpc,
+		  const struct ucred *peer, json_t *request, const int *fds,
+		  unsigned nfds);
+
+/* Answers what is no request; `err` is rpc_receive()'s. */
+void control_refuse(struct rpc *rpc, int err);
 
 /* Parameters. _string: -EINVAL (exit 2) where it is missing or no string;
  * borrowed. _bytes: the same for names and paths; the caller frees. */
@@ -72,6 +84,11 @@ json_t *control_entry_json(const struct entry *e, bool with_parts);
 json_t *control_result_json(const struct ingest_result *r);
 json_t *control_time(int64_t ns); /* RFC 3339, UTC */
 
+/* control_mount.c: a mount object; NULL when memory is short. And mounts_each
+ * and _resume's callback that appends one to a JSON array. */
+json_t *control_mount_json(struct mount *mnt);
+int control_add_mount(void *arg, struct mount *mnt);
+
 /* The newest entry for a run, by the restore order. 0 and an entry, or
  * -ENOENT; *ret_outcome and the reason in either case. */
 int control_resolve(struct control_call *call, const char *tenant,
@@ -85,5 +102,12 @@ static inline void control_json_unref(json_t **j)
 }
 
 #define _cleanup_json_ __attribute__((cleanup(control_json_unref)))
+
+static inline void control_mount_unref(struct mount **mnt)
+{
+	mount_unref(*mnt);
+}
+
+#define _cleanup_mount_ __attribute__((cleanup(control_mount_unref)))
 
 #endif

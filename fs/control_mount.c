@@ -1,29 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Methods of the control server that concern mounts and the daemon: mount,
- * umount, resume, diff, reset, commit, status, stop.
+ * Methods of the control server that make mounts and take them away: mount,
+ * umount, resume; and the mount object of their answers.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "store/base/cleanup.h"
-#include "store/base/clock.h"
-#include "store/base/io.h"
 #include "store/base/log.h"
 
 #include "control_internal.h"
-
-static void cleanup_mount(struct mount **mnt)
-{
-	mount_unref(*mnt);
-}
-
-#define _cleanup_mount_ __attribute__((cleanup(cleanup_mount)))
 
 static void add_requests(void *arg, const char *opcode, uint64_t count)
 {
@@ -39,12 +27,12 @@ static json_t *requests_json(struct mount *mnt, json_int_t *ret_total)
 
 	session_requests(mount_session(mnt), add_requests, requests);
 	*ret_total = 0;
-	json_object_foreach(requests, opcode, value)
-		*ret_total += json_integer_value(value);
+	json_object_foreach(requests, opcode, value) *ret_total +=
+		json_integer_value(value);
 	return requests;
 }
 
-static json_t *mount_json(struct mount *mnt)
+json_t *control_mount_json(struct mount *mnt)
 {
 	_cleanup_entry_ struct entry e = ENTRY_INIT;
 	char hex[DIGEST_HEX_LEN + 1];
@@ -120,6 +108,7 @@ struct mount_answer {
 	struct entry entry;
 	bool reused;
 	char kept_id[MOUNT_ID_LEN + 1]; /* empty: nothing was set aside */
+	json_int_t kept_changes;
 };
 
 static int count_change(void *arg, const struct view_diff_item *item)
@@ -131,18 +120,42 @@ static int count_change(void *arg, const struct view_diff_item *item)
 	return 0;
 }
 
+/* For the user's information only: what goes wrong here keeps nothing from
+ * going on. */
+static json_int_t count_changes(struct mount *mnt)
+{
+	struct mounts_error ignored;
+	json_int_t count = 0;
+	int r;
+
+	if (mount_acquire(mnt, "diff", &ignored) < 0)
+		return 0;
+	r = view_diff(mount_view(mnt), count_change, &count);
+	mount_release(mnt);
+	if (r < 0)
+		log_warn(r, "counting the changes of %s", mount_dir(mnt));
+	return count;
+}
+
 /* Takes the mount at `dir` away so that another entry may be mounted there; its
  * changes are kept. */
 static int make_room(struct control_call *call, const char *dir,
-		     struct mount *old, struct mount_answer *a)
+		     struct mount **old, struct mount_answer *a)
 {
 	char id[MOUNT_ID_LEN + 1];
 	bool kept = false;
 	int r;
 
-	snprintf(id, sizeof(id), "%s", mount_id(old));
+	snprintf(id, sizeof(id), "%s", mount_id(*old));
+	a->kept_changes = count_changes(*old);
+	/* It goes with its last reference. */
+	mount_unref(steal_ptr(old));
 	r = mounts_umount(call->config->mounts, dir, false, false, &kept,
 			  &call->err);
+	if (r == -ENOENT) { /* another command has, meanwhile */
+		call->err.message[0] = '\0';
+		return 0;
+	}
 	if (r == 0 && kept)
 		memcpy(a->kept_id, id, sizeof(id));
 	return r;
@@ -150,21 +163,22 @@ static int make_room(struct control_call *call, const char *dir,
 
 /*
  * A run's directory is mounted already. 1: the mount serves as it is (the
- * tree that was looked up, or the base to build on). 0: it made room.
+ * tree that was looked up, or the base to build on). 0: it made room, and
+ * its reference was given back.
  */
 static int reuse_mount(struct control_call *call, const char *dir,
-		       struct mount *old, struct mount_answer *a)
+		       struct mount **old, struct mount_answer *a)
 {
 	_cleanup_entry_ struct entry current = ENTRY_INIT;
 	struct digest catalog;
 	bool exact = strcmp(a->outcome, "exact") == 0;
 
-	if (mount_read_only(old))
+	if (mount_read_only(*old))
 		return make_room(call, dir, old, a);
-	if (exact && view_catalog(mount_view(old), &catalog) &&
+	if (exact && view_catalog(mount_view(*old), &catalog) &&
 	    digest_equal(&catalog, &a->entry.catalog))
 		return 1;
-	if (mount_entry(old, &current) == 0) {
+	if (mount_entry(*old, &current) == 0) {
 		/* Changes made since do not make it another entry's mount. */
 		if (exact && strcmp(current.key, a->entry.key) == 0 &&
 		    strcmp(current.name, a->entry.name) == 0 &&
@@ -217,10 +231,12 @@ static int mount_lookup(struct control_call *call, const char *dir,
 		/* A cache fault is a miss, said once. */
 		log_warn(r, "looking up %s@%s", name, key);
 		a->outcome = "miss";
+		snprintf(a->reason, sizeof(a->reason),
+			 "the store's index cannot be read");
 	}
 	a->has_entry = r == 0;
 	if (mounts_find(call->config->mounts, dir, &old, &ignored) == 0) {
-		r = reuse_mount(call, dir, old, a);
+		r = reuse_mount(call, dir, &old, a);
 		if (r < 0)
 			return r;
 		a->reused = r > 0;
@@ -228,7 +244,6 @@ static int mount_lookup(struct control_call *call, const char *dir,
 			*ret_mount = steal_ptr(&old);
 			return 0;
 		}
-		mount_unref(steal_ptr(&old));
 	}
 	r = mounts_mount(call->config->mounts, dir,
 			 a->has_entry ? &a->entry : NULL, opt, ret_mount,
@@ -243,24 +258,25 @@ static int mount_lookup(struct control_call *call, const char *dir,
 	a->outcome = "miss";
 	snprintf(a->reason, sizeof(a->reason),
 		 "the stored tree is damaged or gone");
+	call->err.message[0] = '\0';
 	return mounts_mount(call->config->mounts, dir, NULL, opt, ret_mount,
 			    &call->err);
 }
 
 static json_t *mount_answer_json(struct mount *mnt, struct mount_answer *a)
 {
-	json_t *j = json_pack("{s:o, s:s, s:o, s:o, s:b}", "mount",
-			      mount_json(mnt), "outcome", a->outcome, "entry",
-			      a->has_entry ? control_entry_json(&a->entry,
-								false) :
-					     json_null(),
-			      "reason",
-			      rpc_string(a->reason, strlen(a->reason)),
-			      "reused", a->reused);
+	json_t *j = json_pack(
+		"{s:o, s:s, s:o, s:o, s:b}", "mount", control_mount_json(mnt),
+		"outcome", a->outcome, "entry",
+		a->has_entry ? control_entry_json(&a->entry, false) :
+			       json_null(),
+		"reason", rpc_string(a->reason, strlen(a->reason)), "reused",
+		a->reused);
 
 	if (j && a->kept_id[0])
 		json_object_set_new(j, "kept",
-				    json_pack("{s:s}", "id", a->kept_id));
+				    json_pack("{s:s, s:I}", "id", a->kept_id,
+					      "changes", a->kept_changes));
 	return j;
 }
 
@@ -317,10 +333,11 @@ static int method_umount(struct control_call *call, json_t **ret_result)
 	return r;
 }
 
-static int collect_mount(void *arg, struct mount *mnt)
+int control_add_mount(void *arg, struct mount *mnt)
 {
-	json_array_append_new(arg, mount_json(mnt));
-	return 0;
+	return json_array_append_new(arg, control_mount_json(mnt)) < 0 ?
+		       -ENOMEM :
+		       0;
 }
 
 static int method_resume(struct control_call *call, json_t **ret_result)
@@ -336,266 +353,16 @@ static int method_resume(struct control_call *call, json_t **ret_result)
 		if (!which)
 			return control_fail(call, -EINVAL, "resume");
 	}
-	r = mounts_resume(call->config->mounts, which, collect_mount, list,
+	r = mounts_resume(call->config->mounts, which, control_add_mount, list,
 			  &call->err);
 	if (r == 0)
 		*ret_result = json_pack("{s:O}", "mounts", list);
 	return r;
 }
 
-/* The mount at the parameter `dir`, acquired for `what`. */
-static int acquire(struct control_call *call, const char *what,
-		   struct mount **ret_mount)
-{
-	_cleanup_mount_ struct mount *mnt = NULL;
-	_cleanup_free_ char *dir = NULL;
-	int r;
-
-	r = control_bytes(call, "dir", &dir);
-	if (r == 0)
-		r = mounts_find(call->config->mounts, dir, &mnt, &call->err);
-	if (r == 0)
-		r = mount_acquire(mnt, what, &call->err);
-	if (r == 0)
-		*ret_mount = steal_ptr(&mnt);
-	return r;
-}
-
-static const char *change_name(enum view_change change)
-{
-	switch (change) {
-	case VIEW_ADDED:
-		return "added";
-	case VIEW_MODIFIED:
-		return "modified";
-	case VIEW_META:
-		return "metadata";
-	case VIEW_REMOVED:
-		return "removed";
-	default:
-		return "renamed";
-	}
-}
-
-static int add_change(void *arg, const struct view_diff_item *item)
-{
-	json_t *j = json_pack("{s:s, s:o, s:I, s:i}", "change",
-			      change_name(item->change), "path",
-			      rpc_string(item->path, strlen(item->path)),
-			      "size", (json_int_t)item->size, "mode",
-			      (int)item->mode);
-
-	if (j && item->change == VIEW_RENAMED)
-		json_object_set_new(j, "from",
-				    rpc_string(item->from, strlen(item->from)));
-	return json_array_append_new(arg, j) < 0 ? -ENOMEM : 0;
-}
-
-static int method_diff(struct control_call *call, json_t **ret_result)
-{
-	_cleanup_json_ json_t *changes = json_array();
-	_cleanup_mount_ struct mount *mnt = NULL;
-	int r;
-
-	r = acquire(call, "diff", &mnt);
-	if (r < 0)
-		return r;
-	r = view_diff(mount_view(mnt), add_change, changes);
-	mount_release(mnt);
-	if (r < 0)
-		return control_fail(call, r, mount_dir(mnt));
-	*ret_result = json_pack("{s:O}", "changes", changes);
-	return 0;
-}
-
-static void invalidate(void *arg, uint64_t ino, const char *name, size_t len)
-{
-	session_invalidate(arg, ino, name, len);
-}
-
-static int method_reset(struct control_call *call, json_t **ret_result)
-{
-	_cleanup_mount_ struct mount *mnt = NULL;
-	json_int_t changes = 0;
-	int r;
-
-	r = acquire(call, "reset", &mnt);
-	if (r < 0)
-		return r;
-	r = view_diff(mount_view(mnt), count_change, &changes);
-	if (r == 0)
-		r = view_reset(mount_view(mnt), invalidate, mount_session(mnt));
-	mount_release(mnt);
-	if (r < 0)
-		return control_fail(call, r, mount_dir(mnt));
-	*ret_result = json_pack("{s:I}", "changes", changes);
-	return 0;
-}
-
-/* Fills in what the new entry was built on. */
-static int commit_parent(struct mount *mnt, struct entry *e)
-{
-	_cleanup_entry_ struct entry parent = ENTRY_INIT;
-
-	if (mount_entry(mnt, &parent) < 0)
-		return 0; /* built on nothing */
-	e->parent_catalog = parent.catalog;
-	if (!e->parent[0]) {
-		free(e->parent);
-		e->parent = strdup(parent.key);
-	}
-	return e->parent ? 0 : -ENOMEM;
-}
-
-static int commit_acquired(struct control_call *call, struct mount *mnt,
-			   struct entry *e, json_t **ret_result)
-{
-	int64_t start = clock_mono_ns();
-	struct ingest_result result;
-	struct digest before;
-	bool unchanged;
-	int r;
-
-	r = commit_parent(mnt, e);
-	if (r < 0)
-		return control_fail(call, r, "the entry");
-	unchanged = view_catalog(mount_view(mnt), &before);
-	r = view_commit(mount_view(mnt), call->config->store,
-			control_progress(call), e, &result);
-	if (r == -ESTALE)
-		return mounts_fail(&call->err, r, 8,
-				   "files in %s kept changing during the "
-				   "commit (the daemon's log names one); end "
-				   "what writes there and commit again",
-				   mount_dir(mnt));
-	if (r < 0)
-		return control_fail(call, r, mount_dir(mnt));
-	r = mount_set_entry(mnt, e);
-	if (r < 0)
-		log_warn(r, "remembering what %s was committed as",
-			 mount_dir(mnt));
-	unchanged = unchanged && digest_equal(&before, &result.catalog);
-	*ret_result = json_pack("{s:o, s:o, s:I, s:b}", "entry",
-				control_entry_json(e, false), "result",
-				control_result_json(&result), "elapsed_ms",
-				(json_int_t)((clock_mono_ns() - start) /
-					     1000000),
-				"unchanged", unchanged);
-	return 0;
-}
-
-static int method_commit(struct control_call *call, json_t **ret_result)
-{
-	_cleanup_entry_ struct entry e = ENTRY_INIT;
-	_cleanup_mount_ struct mount *mnt = NULL;
-	int r;
-
-	r = control_new_entry(call, &e);
-	if (r == 0)
-		r = acquire(call, "commit", &mnt);
-	if (r < 0)
-		return r;
-	r = commit_acquired(call, mnt, &e, ret_result);
-	mount_release(mnt);
-	return r;
-}
-
-static int add_kept(void *arg, const char *id, const char *dir,
-		    const char *entry, uint64_t upper_bytes, int64_t kept_ns)
-{
-	json_t *j = json_pack("{s:s, s:o, s:I, s:o}", "id", id, "dir",
-			      rpc_string(dir, strlen(dir)), "upper_bytes",
-			      (json_int_t)upper_bytes, "kept",
-			      control_time(kept_ns));
-
-	json_object_set_new(j, "entry",
-			    entry ? json_string(entry) : json_null());
-	return json_array_append_new(arg, j) < 0 ? -ENOMEM : 0;
-}
-
-static json_int_t memory_bytes(void)
-{
-	_cleanup_free_ uint8_t *text = NULL;
-	unsigned long size, resident;
-	size_t len;
-
-	if (io_read_file(AT_FDCWD, "/proc/self/statm", 4096, &text, &len) < 0 ||
-	    sscanf((char *)text, "%lu %lu", &size, &resident) != 2)
-		return 0;
-	return (json_int_t)resident * sysconf(_SC_PAGESIZE);
-}
-
-static int method_status(struct control_call *call, json_t **ret_result)
-{
-	const struct control_config *config = call->config;
-	struct index_stats stats = { 0 };
-	json_t *mounts = json_array(), *kept = json_array();
-
-	mounts_each(config->mounts, collect_mount, mounts);
-	mounts_each_kept(config->mounts, add_kept, kept);
-	index_stats(store_index(config->store), &stats);
-	*ret_result = json_pack(
-		"{s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I}",
-		"version", PACKAGE_VERSION, "pid", config->supervisor_pid,
-		"worker_pid", (int)getpid(), "store",
-		rpc_string(store_dir(config->store),
-			   strlen(store_dir(config->store))),
-		"state",
-		rpc_string(config->state_dir, strlen(config->state_dir)),
-		"mounts", mounts, "kept", kept, "entries",
-		(json_int_t)stats.entries, "packs", (json_int_t)stats.packs,
-		"pack_bytes", (json_int_t)stats.pack_bytes, "memory_bytes",
-		memory_bytes());
-	return 0;
-}
-
-struct stop {
-	struct mounts *mounts;
-	bool force;
-	char dirs[512];
-};
-
-static int stop_mount(void *arg, struct mount *mnt)
-{
-	struct stop *stop = arg;
-	struct mounts_error ignored;
-	size_t used = strlen(stop->dirs);
-	bool kept;
-
-	if (stop->force)
-		return mounts_umount(stop->mounts, mount_dir(mnt), true, false,
-				     &kept, &ignored);
-	snprintf(stop->dirs + used, sizeof(stop->dirs) - used, "%s%s",
-		 used ? ", " : "", mount_dir(mnt));
-	return 0;
-}
-
-static int method_stop(struct control_call *call, json_t **ret_result)
-{
-	struct stop stop = { call->config->mounts, control_flag(call, "force"),
-			     "" };
-
-	if (!control_flag(call, "restart")) {
-		mounts_each(call->config->mounts, stop_mount, &stop);
-		if (stop.dirs[0])
-			return mounts_fail(&call->err, -EBUSY, 8,
-					   "the daemon still serves %s; larder "
-					   "umount them first, or use --force",
-					   stop.dirs);
-	}
-	*ret_result = json_object();
-	call->config->stop(call->config->arg, control_flag(call, "restart"));
-	return 0;
-}
-
 const struct control_method control_mount_methods[] = {
 	{ "mount", method_mount },
 	{ "umount", method_umount },
 	{ "resume", method_resume },
-	{ "diff", method_diff },
-	{ "reset", method_reset },
-	{ "commit", method_commit },
-	{ "status", method_status },
-	{ "stop", method_stop },
 	{ NULL, NULL },
 };

@@ -59,6 +59,10 @@ static int method_import(struct control_call *call, json_t **ret_result)
 		r = control_string(call, "kind", &kind);
 	if (r < 0)
 		return r;
+	if (strcmp(kind, "dir") != 0 && strcmp(kind, "tar") != 0)
+		return mounts_fail(&call->err, -EINVAL, 2,
+				   "the kind \"%.50s\" is neither dir nor tar",
+				   kind);
 	if (strcmp(kind, "dir") == 0)
 		r = ingest_dir(call->config->store, call->fds[0], label, &self,
 			       control_progress(call), &e, &result);
@@ -169,15 +173,18 @@ int control_resolve(struct control_call *call, const char *tenant,
 	if (restore && branch[0]) {
 		snprintf(ret_reason, size,
 			 "no entry has this key; this is the newest of branch "
-			 "%s", branch);
+			 "%s",
+			 branch);
 		r = index_newest_entry(ix, tenant, namespace, name, branch,
 				       ret_entry);
 		if (r != -ENOENT)
 			return r;
 	}
 	if (restore) {
-		snprintf(ret_reason, size, "no entry has this key; this is the "
-			 "newest of %s on any branch", name);
+		snprintf(ret_reason, size,
+			 "no entry has this key; this is the "
+			 "newest of %s on any branch",
+			 name);
 		r = index_newest_entry(ix, tenant, namespace, name, "",
 				       ret_entry);
 		if (r != -ENOENT)
@@ -212,10 +219,10 @@ static int method_resolve(struct control_call *call, json_t **ret_result)
 			    &outcome, reason, sizeof(reason));
 	if (r < 0 && r != -ENOENT)
 		return control_fail(call, r, name);
-	*ret_result = json_pack("{s:s, s:o, s:o}", "outcome", outcome, "entry",
-				r == 0 ? control_entry_json(&e, false) :
-					 json_null(),
-				"reason", rpc_string(reason, strlen(reason)));
+	*ret_result =
+		json_pack("{s:s, s:o, s:o}", "outcome", outcome, "entry",
+			  r == 0 ? control_entry_json(&e, false) : json_null(),
+			  "reason", rpc_string(reason, strlen(reason)));
 	return 0;
 }
 
@@ -256,14 +263,13 @@ static int ls_item(const struct catalog *c, uint32_t ino, const char *name,
 	r = catalog_inode(c, ino, &node);
 	if (r < 0)
 		return r;
-	j = json_pack("{s:o, s:s, s:i, s:i, s:o, s:o, s:I, s:o}", "name",
-		      rpc_string(name, name_len), "type", type_name(node.mode),
-		      "mode", (int)(node.mode & 07777), "nlink",
-		      (int)node.nlink, "uid", owner_json(node.uid), "gid",
-		      owner_json(node.gid), "size", (json_int_t)node.size,
-		      "mtime",
-		      control_time(node.mtime_sec * 1000000000 +
-				   node.mtime_nsec));
+	j = json_pack(
+		"{s:o, s:s, s:i, s:i, s:o, s:o, s:I, s:o}", "name",
+		rpc_string(name, name_len), "type", type_name(node.mode),
+		"mode", (int)(node.mode & 07777), "nlink", (int)node.nlink,
+		"uid", owner_json(node.uid), "gid", owner_json(node.gid),
+		"size", (json_int_t)node.size, "mtime",
+		control_time(node.mtime_sec * 1000000000 + node.mtime_nsec));
 	if (S_ISLNK(node.mode)) {
 		r = catalog_readlink(c, ino, &target, &len);
 		if (r == 0)
@@ -316,9 +322,8 @@ static int open_path(struct control_call *call, struct store_tree **ret_tree,
 		return r;
 	r = catalog_resolve(store_tree_catalog(t), path, ret_ino);
 	if (r == -ENOENT || r == -ENOTDIR)
-		return mounts_fail(&call->err, r, 1,
-				   "%s@%.12s has no %.500s", e.name, e.key,
-				   path);
+		return mounts_fail(&call->err, r, 1, "%s@%.12s has no %.500s",
+				   e.name, e.key, path);
 	if (r < 0)
 		return control_fail(call, r, path);
 	*ret_tree = steal_ptr(&t);
@@ -438,7 +443,8 @@ static int method_materialize(struct control_call *call, json_t **ret_result)
 	if (r == -ENOTEMPTY)
 		return mounts_fail(&call->err, r, 1,
 				   "%s is not empty; materialize into an empty "
-				   "directory", label);
+				   "directory",
+				   label);
 	if (r < 0)
 		return control_fail(call, r, label);
 	*ret_result = json_pack("{s:I, s:I, s:I, s:I}", "files",

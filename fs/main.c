@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <jansson.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,9 +18,11 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "store/base/cleanup.h"
 #include "store/base/io.h"
@@ -35,11 +39,21 @@
 #define FETCH_CACHE_BYTES (16u << 20)
 #define EXIT_RESTART 75 /* any failure: the supervisor starts a new worker */
 
+#define IDLE_SECONDS_MAX (7 * 24 * 3600)
+
+/* What the worker tells the supervisor beside its exit status, which is 0
+ * where no other worker is to be started. In shared memory. */
+struct verdict {
+	bool idle;   /* it had nothing to do */
+	bool failed; /* the store cannot be opened */
+};
+
 struct daemon {
 	char *store_dir, *state_dir, *socket_name;
 	int runtime_fd;
 	int ready_fd;
-	unsigned idle_seconds;
+	int idle_seconds;
+	struct verdict *verdict;
 };
 
 struct worker {
@@ -49,7 +63,7 @@ struct worker {
 	struct supervisor_link *link;
 	struct mounts *mounts;
 	struct control *control;
-	int wake_fd; /* eventfd: something below changed */
+	int wake_fd;	    /* eventfd: a stop, or nothing is left to do */
 	bool stop, restart; /* atomic */
 };
 
@@ -70,35 +84,15 @@ static void on_stop(void *arg, bool restart)
 	wake(w);
 }
 
-static void on_idle(void *arg)
-{
-	wake(arg);
-}
-
-static int any_mount(void *arg, struct mount *mnt)
-{
-	(void)mnt;
-	*(bool *)arg = true;
-	return 1;
-}
-
-static bool has_mounts(struct worker *w)
-{
-	bool any = false;
-
-	mounts_each(w->mounts, any_mount, &any);
-	return any;
-}
-
 static int worker_open(struct worker *w, int channel_fd, int listen_fd)
 {
 	struct daemon *d = w->daemon;
 	struct mounts_config mc = { .state_dir = d->state_dir,
-				    .idle = on_idle,
-				    .arg = w };
+				    .wake_fd = w->wake_fd };
 	struct control_config cc = { .listen_fd = listen_fd,
 				     .state_dir = d->state_dir,
 				     .supervisor_pid = (int)getppid(),
+				     .wake_fd = w->wake_fd,
 				     .stop = on_stop,
 				     .arg = w };
 	int r;
@@ -123,14 +117,25 @@ static int worker_open(struct worker *w, int channel_fd, int listen_fd)
 	return control_start(&cc, &w->control);
 }
 
+static bool is_idle(struct worker *w)
+{
+	return !mounts_any(w->mounts) && !control_is_busy(w->control);
+}
+
+/* Mounts are made by clients only, so none comes after the last client. */
+static bool end_if_idle(struct worker *w)
+{
+	if (!is_idle(w) || !control_stop_if_idle(w->control))
+		return false;
+	w->daemon->verdict->idle = !mounts_any(w->mounts);
+	return true;
+}
+
 /* Waits for a stop, a signal, the supervisor's end, or idleness. Returns the
  * worker's exit status. */
 static int worker_wait(struct worker *w, int signal_fd, int channel_fd)
 {
-	int idle_ms = (int)w->daemon->idle_seconds * 1000;
-
 	for (;;) {
-		bool idle = !has_mounts(w) && !control_is_busy(w->control);
 		struct pollfd fds[3] = {
 			{ .fd = w->wake_fd, .events = POLLIN },
 			{ .fd = signal_fd, .events = POLLIN },
@@ -138,14 +143,19 @@ static int worker_wait(struct worker *w, int signal_fd, int channel_fd)
 			 * of the channel is of interest here. */
 			{ .fd = channel_fd, .events = 0 },
 		};
+		bool idle = is_idle(w);
 		uint64_t count;
 		int n;
 
 		if (__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE))
 			return w->restart ? EXIT_RESTART : 0;
-		n = poll(fds, 3, idle ? idle_ms : 1000);
-		if (n == 0 && idle && !has_mounts(w) &&
-		    !control_is_busy(w->control))
+		n = poll(fds, 3, idle ? w->daemon->idle_seconds * 1000 : -1);
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			return log_error(1, "poll: %s", strerror(errno));
+		}
+		if (n == 0 && end_if_idle(w))
 			return 0;
 		if (fds[0].revents &&
 		    read(w->wake_fd, &count, sizeof(count)) < 0 &&
@@ -201,15 +211,23 @@ static int worker_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-/* Unmounts everything at a clean end; what is busy goes lazily. */
-static int umount_one(void *arg, struct mount *mnt)
+/* What is still in use by a command or a mount that does not end is left to
+ * the end of the process: all that was answered is in the logs. */
+static int worker_close(struct worker *w, int status)
 {
-	struct mounts_error err;
-	bool kept;
+	bool quiet = control_stop(w->control);
 
-	if (mounts_umount(arg, mount_dir(mnt), false, false, &kept, &err) < 0 &&
-	    mounts_umount(arg, mount_dir(mnt), true, false, &kept, &err) < 0)
-		log_warn(0, "%s", err.message);
+	if (status != 0) {
+		mounts_hand_over(w->mounts);
+		_exit(status);
+	}
+	if (!mounts_end_all(w->mounts) || !quiet)
+		_exit(0);
+	mounts_free(w->mounts);
+	control_free(w->control);
+	supervisor_link_free(w->link);
+	fetch_free(w->fetch);
+	store_close(w->store);
 	return 0;
 }
 
@@ -217,8 +235,9 @@ static int worker_main(int channel_fd, int listen_fd, void *arg)
 {
 	struct daemon *d = arg;
 	struct worker w = { .daemon = d };
-	int signal_fd, status, r;
+	int signal_fd, r;
 
+	d->verdict->idle = false;
 	signal(SIGPIPE, SIG_IGN);
 	signal_fd = worker_signals();
 	w.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -230,22 +249,11 @@ static int worker_main(int channel_fd, int listen_fd, void *arg)
 			io_path("%s: %s\n", d->store_dir, open_problem(r));
 
 		say_ready(d, text ? text : "out of memory\n");
+		d->verdict->failed = true;
 		return 0; /* trying again would end the same way */
 	}
 	say_ready(d, "ok\n");
-	status = worker_wait(&w, signal_fd, channel_fd);
-	control_stop(w.control);
-	if (status != 0)
-		_exit(status); /* all that was answered is in the logs */
-	mounts_each(w.mounts, umount_one, w.mounts);
-	if (has_mounts(&w))
-		_exit(0); /* lazily unmounted ones end with this process */
-	mounts_free(w.mounts);
-	control_free(w.control);
-	supervisor_link_free(w.link);
-	fetch_free(w.fetch);
-	store_close(w.store);
-	return 0;
+	return worker_close(&w, worker_wait(&w, signal_fd, channel_fd));
 }
 
 static void raise_limits(void)
@@ -271,7 +279,13 @@ static int daemon_init(struct daemon *d)
 	if (!d->socket_name)
 		return -ENOMEM;
 	if (idle && atoi(idle) > 0)
-		d->idle_seconds = (unsigned)atoi(idle);
+		d->idle_seconds = atoi(idle) < IDLE_SECONDS_MAX ?
+					  atoi(idle) :
+					  IDLE_SECONDS_MAX;
+	d->verdict = mmap(NULL, sizeof(*d->verdict), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (d->verdict == MAP_FAILED)
+		return -errno;
 	r = io_mkdir_p(d->state_dir, 0700);
 	if (r < 0)
 		return r;
@@ -316,18 +330,74 @@ static int parse_args(int argc, char **argv, struct daemon *d)
 	return 0;
 }
 
+static bool somebody_waits(int listen_fd)
+{
+	struct pollfd p = { .fd = listen_fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/* Takes the socket's name away, unless a client has connected since the worker
+ * ended: false. With the directory's lock, on which a daemon that starts
+ * meanwhile waits (rpc_listen()). */
+static bool close_socket(struct daemon *d, int listen_fd)
+{
+	_cleanup_free_ char *aside = io_path("%s.end", d->socket_name);
+
+	if (somebody_waits(listen_fd))
+		return false;
+	if (!aside ||
+	    renameat(d->runtime_fd, d->socket_name, d->runtime_fd, aside) < 0)
+		return true; /* nobody can connect to it any more */
+	if (somebody_waits(listen_fd) &&
+	    renameat(d->runtime_fd, aside, d->runtime_fd, d->socket_name) == 0)
+		return false;
+	unlinkat(d->runtime_fd, aside, 0);
+	return true;
+}
+
+static bool close_socket_locked(struct daemon *d, int listen_fd)
+{
+	bool closed;
+
+	while (flock(d->runtime_fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return true;
+	closed = close_socket(d, listen_fd);
+	flock(d->runtime_fd, LOCK_UN);
+	return closed;
+}
+
+/* A worker that ended because it was idle has left those who connected
+ * meanwhile in the socket's queue: another one serves them. */
+static int supervise(struct daemon *d, const struct supervisor_config *config)
+{
+	int status;
+
+	do
+		status = supervisor_run(config);
+	while (status == 0 && d->verdict->idle &&
+	       !close_socket_locked(d, config->listen_fd));
+	if (status == 0 && d->verdict->failed)
+		status = 1;
+	if (status != 0 || !d->verdict->idle)
+		unlinkat(d->runtime_fd, d->socket_name, 0);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	struct daemon d = { .ready_fd = -1, .idle_seconds = IDLE_SECONDS };
 	struct supervisor_config config = { .ready_fd = -1,
 					    .worker = worker_main,
 					    .arg = &d };
-	int r, status;
+	int r;
 
 	umask(077);
 	parse_args(argc, argv, &d);
 	raise_limits();
 	signal(SIGPIPE, SIG_IGN);
+	json_object_seed(0); /* before there are threads */
 	r = daemon_init(&d);
 	if (r < 0) {
 		say_ready(&d, "the state or runtime directory cannot be "
@@ -342,7 +412,5 @@ int main(int argc, char **argv)
 		log_error(config.listen_fd, "control socket");
 		return 1;
 	}
-	status = supervisor_run(&config);
-	unlinkat(d.runtime_fd, d.socket_name, 0);
-	return status;
+	return supervise(&d, &config);
 }

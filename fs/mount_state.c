@@ -5,8 +5,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <jansson.h>
+#include <limits.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -39,21 +40,13 @@ void mount_state_release(struct mount_state *s)
 	memset(s, 0, sizeof(*s));
 }
 
-int mount_state_copy(const struct mount_state *s, struct mount_state *ret)
+/* The parts may be a million; they are moved aside rather than copied. */
+int mount_state_copy_entry(const struct entry *e, struct entry *ret_entry)
 {
-	struct mount_state copy = *s;
-	int r = 0;
+	struct entry without = *e;
 
-	copy.entry = (struct entry)ENTRY_INIT;
-	copy.dir = strdup(s->dir);
-	if (copy.dir && s->has_entry)
-		r = entry_copy(&s->entry, &copy.entry);
-	if (!copy.dir || r < 0) {
-		free(copy.dir);
-		return r < 0 ? r : -ENOMEM;
-	}
-	*ret = copy;
-	return 0;
+	memset(&without.parts, 0, sizeof(without.parts));
+	return entry_copy(&without, ret_entry);
 }
 
 int mount_state_new_id(char ret_id[MOUNT_ID_LEN + 1])
@@ -66,20 +59,44 @@ int mount_state_new_id(char ret_id[MOUNT_ID_LEN + 1])
 	return 0;
 }
 
+/* Numbers are signed in JSON: one above 2^63 is written as a negative one,
+ * which is refused when it is read. */
+static const struct {
+	const char *name;
+	size_t offset;
+} entry_numbers[] = {
+	{ "files", offsetof(struct entry, files) },
+	{ "dirs", offsetof(struct entry, dirs) },
+	{ "bytes", offsetof(struct entry, bytes) },
+	{ "new_files", offsetof(struct entry, new_files) },
+	{ "new_bytes", offsetof(struct entry, new_bytes) },
+	{ "stored_bytes", offsetof(struct entry, stored_bytes) },
+};
+
+#define ENTRY_NUMBERS (sizeof(entry_numbers) / sizeof(entry_numbers[0]))
+
 static json_t *entry_json(const struct entry *e)
 {
-	char catalog[DIGEST_HEX_LEN + 1];
+	char catalog[DIGEST_HEX_LEN + 1], parent_catalog[DIGEST_HEX_LEN + 1];
+	json_t *j;
 
 	digest_hex(&e->catalog, catalog);
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, "
-			 "s:I, s:I, s:I, s:I}",
-			 "tenant", e->tenant, "namespace", e->namespace, "name",
-			 e->name, "key", e->key, "branch",
-			 rpc_string(e->branch, strlen(e->branch)), "creator",
-			 e->creator, "parent", e->parent, "catalog", catalog,
-			 "files", (json_int_t)e->files, "dirs",
-			 (json_int_t)e->dirs, "bytes", (json_int_t)e->bytes,
-			 "created_ns", (json_int_t)e->created_ns);
+	digest_hex(&e->parent_catalog, parent_catalog);
+	j = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:I}",
+		      "tenant", e->tenant, "namespace", e->namespace, "name",
+		      e->name, "key", e->key, "branch",
+		      rpc_string(e->branch, strlen(e->branch)), "creator",
+		      rpc_string(e->creator, strlen(e->creator)), "parent",
+		      e->parent, "catalog", catalog, "parent_catalog",
+		      parent_catalog, "created_ns", (json_int_t)e->created_ns);
+	for (size_t i = 0; j && i < ENTRY_NUMBERS; i++) {
+		const uint64_t *n = (const void *)((const char *)e +
+						   entry_numbers[i].offset);
+
+		json_object_set_new(j, entry_numbers[i].name,
+				    json_integer((json_int_t)*n));
+	}
+	return j;
 }
 
 char *mount_state_text(const struct mount_state *s)
@@ -97,8 +114,9 @@ char *mount_state_text(const struct mount_state *s)
 		      "mounted_ns", (json_int_t)s->mounted_ns, "kept_ns",
 		      (json_int_t)s->kept_ns);
 	if (!j ||
-	    json_object_set_new(j, "base", s->has_base ? json_string(base) :
-							 json_null()) < 0 ||
+	    json_object_set_new(j, "base",
+				s->has_base ? json_string(base) : json_null()) <
+		    0 ||
 	    json_object_set_new(j, "entry",
 				s->has_entry ? entry_json(&s->entry) :
 					       json_null()) < 0)
@@ -106,70 +124,109 @@ char *mount_state_text(const struct mount_state *s)
 	return json_dumps(j, JSON_COMPACT);
 }
 
-static char *dup_or_empty(const char *s)
-{
-	return strdup(s ? s : "");
-}
+/* --- reading --- */
 
-static int entry_parse(json_t *j, struct entry *ret_entry)
+static int parse_strings(const json_t *j, struct entry *e)
 {
-	_cleanup_entry_ struct entry e = ENTRY_INIT;
-	const char *tenant, *ns, *name, *key, *creator, *parent, *catalog;
-	json_int_t files, dirs, bytes, created;
-	json_t *branch;
+	const char *tenant, *ns, *name, *key, *parent;
+	json_t *branch, *creator;
 
-	if (json_unpack(j, "{s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, "
-			"s:I, s:I, s:I, s:I}",
+	if (json_unpack((json_t *)j, "{s:s, s:s, s:s, s:s, s:o, s:o, s:s}",
 			"tenant", &tenant, "namespace", &ns, "name", &name,
 			"key", &key, "branch", &branch, "creator", &creator,
-			"parent", &parent, "catalog", &catalog, "files", &files,
-			"dirs", &dirs, "bytes", &bytes, "created_ns",
-			&created) < 0 ||
-	    !key_is_valid(tenant) || !key_is_valid(ns) ||
-	    !key_is_valid(name) || !key_is_valid(key) ||
-	    digest_parse(catalog, &e.catalog) < 0)
+			"parent", &parent) < 0 ||
+	    !key_is_valid(tenant) || !key_is_valid(ns) || !key_is_valid(name) ||
+	    !key_is_valid(key) || (*parent && !key_is_valid(parent)) ||
+	    !json_is_string(branch) || !json_is_string(creator))
 		return -EBADMSG;
-	e.tenant = strdup(tenant);
-	e.namespace = strdup(ns);
-	e.name = strdup(name);
-	e.key = strdup(key);
-	e.branch = rpc_bytes(branch, NULL);
-	e.creator = dup_or_empty(creator);
-	e.parent = dup_or_empty(parent);
-	e.files = (uint64_t)files;
-	e.dirs = (uint64_t)dirs;
-	e.bytes = (uint64_t)bytes;
-	e.created_ns = created;
-	if (!e.tenant || !e.namespace || !e.name || !e.key || !e.branch ||
-	    !e.creator || !e.parent)
+	e->tenant = strdup(tenant);
+	e->namespace = strdup(ns);
+	e->name = strdup(name);
+	e->key = strdup(key);
+	e->branch = rpc_bytes(branch, NULL);
+	e->creator = rpc_bytes(creator, NULL);
+	e->parent = strdup(parent);
+	if (!e->tenant || !e->namespace || !e->name || !e->key || !e->branch ||
+	    !e->creator || !e->parent)
 		return -ENOMEM;
+	if (strlen(e->branch) > ENTRY_BRANCH_MAX || strchr(e->branch, '\n') ||
+	    strlen(e->creator) > ENTRY_CREATOR_MAX)
+		return -EBADMSG;
+	return 0;
+}
+
+static int parse_numbers(const json_t *j, struct entry *e)
+{
+	const json_t *created = json_object_get(j, "created_ns");
+
+	for (size_t i = 0; i < ENTRY_NUMBERS; i++) {
+		const json_t *n = json_object_get(j, entry_numbers[i].name);
+
+		if (!json_is_integer(n) || json_integer_value(n) < 0)
+			return -EBADMSG;
+		*(uint64_t *)(void *)((char *)e + entry_numbers[i].offset) =
+			(uint64_t)json_integer_value(n);
+	}
+	if (!json_is_integer(created))
+		return -EBADMSG;
+	e->created_ns = json_integer_value(created);
+	return 0;
+}
+
+static int parse_digest(const json_t *object, const char *name,
+			struct digest *ret_digest)
+{
+	const char *hex = json_string_value(json_object_get(object, name));
+
+	return hex && digest_parse(hex, ret_digest) == 0 ? 0 : -EBADMSG;
+}
+
+static int entry_parse(const json_t *j, struct entry *ret_entry)
+{
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	int r;
+
+	r = parse_strings(j, &e);
+	if (r == 0)
+		r = parse_numbers(j, &e);
+	if (r == 0)
+		r = parse_digest(j, "catalog", &e.catalog);
+	if (r == 0)
+		r = parse_digest(j, "parent_catalog", &e.parent_catalog);
+	if (r < 0)
+		return r;
 	*ret_entry = e;
 	e = (struct entry)ENTRY_INIT;
 	return 0;
 }
 
-static int state_unpack(json_t *j, struct mount_state *s)
+/* As it is written: a name of a directory, too. */
+static bool id_is_valid(const char *id)
 {
-	int format, read_only, allow_other, suid_dev, stateful_open;
-	json_int_t uid, gid, mounted, kept;
-	json_t *dir, *base, *entry;
-	const char *id;
-	uint8_t raw[MOUNT_ID_LEN / 2];
+	return strlen(id) == MOUNT_ID_LEN &&
+	       strspn(id, "0123456789abcdef") == MOUNT_ID_LEN;
+}
 
-	if (json_unpack(j, "{s:i, s:s, s:o, s:b, s:b, s:b, s:b, s:I, s:I, s:I, "
-			"s:I, s:o, s:o}",
+static int parse_fields(json_t *j, struct mount_state *s)
+{
+	int read_only, allow_other, suid_dev, stateful_open;
+	json_int_t format, uid, gid, mounted, kept;
+	const char *id;
+	json_t *dir;
+
+	if (json_unpack(j,
+			"{s:I, s:s, s:o, s:b, s:b, s:b, s:b, s:I, s:I, s:I, "
+			"s:I}",
 			"format", &format, "id", &id, "dir", &dir, "read_only",
 			&read_only, "allow_other", &allow_other, "suid_dev",
 			&suid_dev, "stateful_open", &stateful_open, "uid", &uid,
-			"gid", &gid, "mounted_ns", &mounted, "kept_ns", &kept,
-			"base", &base, "entry", &entry) < 0 ||
-	    format != STATE_FORMAT || hex_decode(id, sizeof(raw), raw) < 0 ||
-	    uid < 0 || uid > UINT32_MAX || gid < 0 || gid > UINT32_MAX)
+			"gid", &gid, "mounted_ns", &mounted, "kept_ns",
+			&kept) < 0 ||
+	    format != STATE_FORMAT || !id_is_valid(id) || uid < 0 ||
+	    uid > UINT32_MAX || gid < 0 || gid > UINT32_MAX || mounted < 0 ||
+	    kept < 0 || !json_is_string(dir))
 		return -EBADMSG;
 	memcpy(s->id, id, sizeof(s->id));
-	s->dir = rpc_bytes(dir, NULL);
-	if (!s->dir || s->dir[0] != '/')
-		return -EBADMSG;
 	s->read_only = read_only;
 	s->allow_other = allow_other;
 	s->suid_dev = suid_dev;
@@ -178,30 +235,56 @@ static int state_unpack(json_t *j, struct mount_state *s)
 	s->gid = (uint32_t)gid;
 	s->mounted_ns = mounted;
 	s->kept_ns = kept;
-	s->has_base = json_is_string(base);
-	if (s->has_base && digest_parse(json_string_value(base), &s->base) < 0)
-		return -EBADMSG;
-	s->has_entry = json_is_object(entry);
-	return s->has_entry ? entry_parse(entry, &s->entry) : 0;
+	s->dir = rpc_bytes(dir, NULL);
+	return s->dir && s->dir[0] == '/' && strlen(s->dir) < PATH_MAX ?
+		       0 :
+		       -EBADMSG;
+}
+
+/* Base and entry may be null, but nothing else: an upper over the wrong base
+ * would show a tree that never was. */
+static int parse_tree(const json_t *j, struct mount_state *s)
+{
+	const json_t *base = json_object_get(j, "base");
+	const json_t *entry = json_object_get(j, "entry");
+	int r;
+
+	if (!json_is_null(base)) {
+		r = parse_digest(j, "base", &s->base);
+		if (r < 0)
+			return r;
+		s->has_base = true;
+	}
+	if (json_is_null(entry))
+		return 0;
+	r = entry_parse(entry, &s->entry);
+	if (r < 0)
+		return r;
+	s->has_entry = true;
+	return 0;
 }
 
 int mount_state_parse(const char *text, struct mount_state *ret)
 {
-	_cleanup_json_ json_t *j = json_loads(text, 0, NULL);
+	_cleanup_json_ json_t *j =
+		json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 	struct mount_state s = { .dir = NULL };
 	int r;
 
 	if (!j)
 		return -EBADMSG;
-	r = state_unpack(j, &s);
+	r = parse_fields(j, &s);
+	if (r == 0)
+		r = parse_tree(j, &s);
 	if (r < 0) {
-		s.has_entry = false;
 		mount_state_release(&s);
 		return r;
 	}
 	*ret = s;
 	return 0;
 }
+
+/* --- on disk --- */
 
 int mount_state_open(int mountsfd, const char *id, int *ret_fd)
 {
@@ -248,27 +331,35 @@ int mount_state_save(int mountsfd, const struct mount_state *s)
 	r = mount_state_open(mountsfd, s->id, &fd);
 	if (r == 0)
 		r = state_write(fd, s);
-	return r < 0 ? log_error(r, "saving the state of the mount %s", s->dir) :
+	return r < 0 ? log_error(r, "saving the state of the mount %s",
+				 s->dir) :
 		       0;
 }
 
-static int state_load(int mountsfd, const char *id, struct mount_state *ret)
+int mount_state_load(int mountsfd, const char *id, struct mount_state *ret)
 {
 	_cleanup_free_ uint8_t *text = NULL;
 	_cleanup_close_ int fd = -1;
+	struct mount_state s;
 	size_t len;
 	int r;
 
 	r = mount_state_open(mountsfd, id, &fd);
 	if (r == 0)
 		r = io_read_file(fd, STATE_FILE, STATE_MAX, &text, &len);
-	if (r == 0)
-		r = mount_state_parse((char *)text, ret);
-	if (r == 0 && strcmp(ret->id, id) != 0) {
-		mount_state_release(ret);
-		r = -EBADMSG;
+	if (r < 0)
+		return r;
+	if (strlen((char *)text) != len)
+		return -EBADMSG;
+	r = mount_state_parse((char *)text, &s);
+	if (r < 0)
+		return r;
+	if (strcmp(s.id, id) != 0) {
+		mount_state_release(&s);
+		return -EBADMSG;
 	}
-	return r;
+	*ret = s;
+	return 0;
 }
 
 int mount_state_each(int mountsfd,
@@ -289,15 +380,16 @@ int mount_state_each(int mountsfd,
 		return r;
 	}
 	while (r == 0 && (de = readdir(dir)) != NULL) {
-		struct mount_state s = { .dir = NULL };
-		uint8_t raw[MOUNT_ID_LEN / 2];
+		struct mount_state s;
 
-		if (hex_decode(de->d_name, sizeof(raw), raw) < 0)
+		if (!id_is_valid(de->d_name))
 			continue;
-		r = state_load(mountsfd, de->d_name, &s);
+		r = mount_state_load(mountsfd, de->d_name, &s);
 		if (r < 0) {
-			log_warn(r, "the kept mount %s cannot be read",
-				 de->d_name);
+			/* A mount may be ending, or beginning, meanwhile. */
+			if (r != -ENOENT)
+				log_warn(r, "the kept mount %s cannot be read",
+					 de->d_name);
 			r = 0;
 			continue;
 		}
@@ -326,8 +418,8 @@ static uint64_t dir_bytes(int atfd, const char *name)
 	while ((de = readdir(dir)) != NULL) {
 		struct stat st;
 
-		if (fstatat(dirfd(dir), de->d_name, &st,
-			    AT_SYMLINK_NOFOLLOW) == 0 &&
+		if (fstatat(dirfd(dir), de->d_name, &st, AT_SYMLINK_NOFOLLOW) ==
+			    0 &&
 		    S_ISREG(st.st_mode))
 			sum += (uint64_t)st.st_blocks * 512;
 	}

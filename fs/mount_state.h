@@ -18,7 +18,7 @@
 
 struct mount_state {
 	char id[MOUNT_ID_LEN + 1];
-	char *dir; /* absolute */
+	char *dir;	    /* absolute */
 	bool has_base;	    /* false: an empty base */
 	struct digest base; /* catalog that the upper lies on */
 	bool has_entry;
@@ -30,7 +30,9 @@ struct mount_state {
 };
 
 void mount_state_release(struct mount_state *s);
-int mount_state_copy(const struct mount_state *s, struct mount_state *ret);
+
+/* An entry as a state holds it: without parts. */
+int mount_state_copy_entry(const struct entry *e, struct entry *ret_entry);
 int mount_state_new_id(char ret_id[MOUNT_ID_LEN + 1]);
 
 /* JSON text, allocated; NULL when memory is short. */
@@ -41,6 +43,9 @@ int mount_state_parse(const char *text, struct mount_state *ret); /* -EBADMSG */
 int mount_state_create(int mountsfd, const struct mount_state *s, int *ret_fd);
 int mount_state_save(int mountsfd, const struct mount_state *s);
 int mount_state_open(int mountsfd, const char *id, int *ret_fd);
+
+/* What mount.json of <id>/ says; -EBADMSG also where it is another's. */
+int mount_state_load(int mountsfd, const char *id, struct mount_state *ret);
 
 /* All states on disk; those that cannot be read are said and passed over. */
 int mount_state_each(int mountsfd,

@@ -4,8 +4,8 @@
  * session and the supervisor's mount. Its description is in
  * <state>/mounts/<id>/mount.json (published whole), so that an upper can be
  * resumed after a reboot. Any thread; one mutex guards the table, and each
- * mount has a state that keeps two commands from working on it at once (the second gets
- * -EBUSY).
+ * mount has a mark that keeps two commands from working on it at once (the
+ * second gets -EBUSY).
  *
  * Errors come with a sentence for the user in a struct mounts_error.
  */
@@ -32,9 +32,7 @@ struct mounts_config {
 	struct fetch *fetch;
 	struct supervisor_link *link;
 	const char *state_dir; /* holds mounts/ */
-	/* Called after the last mount has gone (on any thread). */
-	void (*idle)(void *arg);
-	void *arg;
+	int wake_fd; /* eventfd; gets 1 when the last mount has gone */
 };
 
 struct mounts_error {
@@ -50,7 +48,7 @@ struct mounts_options {
 };
 
 int mounts_new(const struct mounts_config *config, struct mounts **ret_mounts);
-void mounts_free(struct mounts *m); /* all must be unmounted */
+void mounts_free(struct mounts *m); /* none may be left (mounts_any()) */
 
 /* Takes the mounts of an earlier worker over. */
 int mounts_adopt(struct mounts *m);
@@ -63,11 +61,33 @@ int mounts_fail(struct mounts_error *err, int code, int exit_code,
 int mounts_mount(struct mounts *m, const char *dir, const struct entry *e,
 		 const struct mounts_options *opt, struct mount **ret_mount,
 		 struct mounts_error *err);
+
+/*
+ * Takes the mount at `dir` away and waits until it is closed, with its last
+ * reference: the caller must not hold one. Does not wait where `lazy`, or
+ * where another mount namespace goes on using it: then it ends when they do.
+ * -EBUSY.
+ */
 int mounts_umount(struct mounts *m, const char *dir, bool lazy, bool discard,
 		  bool *ret_kept, struct mounts_error *err);
 
-/* Mounts again what is kept: of `dir_or_id`, or all (NULL), in the way it
- * was mounted before. */
+/* Whether any mount is there; also one that is only beginning or ending. */
+bool mounts_any(struct mounts *m);
+
+/* At the end of the daemon: unmounts all, also what is in use. False where
+ * some could not be closed in time; then the table cannot be freed. */
+bool mounts_end_all(struct mounts *m);
+
+/* Before another worker takes over: the requests that have been read are
+ * answered, and no more are read. The process must exit next. */
+void mounts_hand_over(struct mounts *m);
+
+/*
+ * Mounts again what is kept, in the way it was mounted before: the newest of
+ * a directory, the one of an id, or (NULL) the newest of each directory where
+ * none of ours is mounted. One that fails keeps none of the others from being
+ * resumed; the first failure is what is returned.
+ */
 int mounts_resume(struct mounts *m, const char *dir_or_id,
 		  int (*each)(void *arg, struct mount *mnt), void *arg,
 		  struct mounts_error *err);
@@ -75,10 +95,13 @@ int mounts_resume(struct mounts *m, const char *dir_or_id,
 /* The mount at `dir`; -ENOENT with a sentence. A reference. */
 int mounts_find(struct mounts *m, const char *dir, struct mount **ret_mount,
 		struct mounts_error *err);
+
+/* All that are served, with a reference and without a lock; mounts made
+ * meanwhile may be missed. */
 int mounts_each(struct mounts *m, int (*each)(void *arg, struct mount *mnt),
 		void *arg);
 
-/* Uppers with changes that no mount uses. */
+/* What is kept on disk and used by no mount. */
 int mounts_each_kept(struct mounts *m,
 		     int (*each)(void *arg, const char *id, const char *dir,
 				 const char *entry, uint64_t upper_bytes,
@@ -95,11 +118,14 @@ int mount_entry(struct mount *mnt, struct entry *ret_entry);
 bool mount_base(const struct mount *mnt, struct digest *ret_catalog);
 struct view *mount_view(struct mount *mnt);
 struct session *mount_session(struct mount *mnt);
+void mount_get_options(const struct mount *mnt,
+		       struct mounts_options *ret_options);
 bool mount_read_only(const struct mount *mnt);
 int64_t mount_time_ns(const struct mount *mnt);
 
 /* Keeps other commands from this mount until mount_release(); -EBUSY. */
-int mount_acquire(struct mount *mnt, const char *what, struct mounts_error *err);
+int mount_acquire(struct mount *mnt, const char *what,
+		  struct mounts_error *err);
 void mount_release(struct mount *mnt);
 
 /* After a commit: the mount now stands for `e`. */

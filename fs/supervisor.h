@@ -48,7 +48,7 @@ void supervisor_link_free(struct supervisor_link *l);
  * better than the errno's (caller frees; may be NULL). -EBUSY, -EACCES,
  * -ENODEV (no /dev/fuse), -ENOENT (no fusermount3). */
 struct supervisor_mount {
-	const char *id;	 /* 16 hex digits */
+	const char *id; /* 16 hex digits */
 	const char *dir;
 	const char *fsname; /* shown in /proc/mounts, e.g. larder:NAME@KEY */
 	const char *desc;

@@ -125,14 +125,12 @@ static int write_locked(struct view *v, struct meta *m, const void *buf,
 	return put_bytes(v, m->ino, buf, len, off, goes_own(i, off, len));
 }
 
-ssize_t view_write(struct view *v, uint64_t ino, const void *buf, size_t len,
-		   uint64_t off, bool kill_priv)
+static ssize_t write_once(struct view *v, uint64_t ino, const void *buf,
+			  size_t len, uint64_t off, bool kill_priv)
 {
 	struct meta m;
 	int r;
 
-	if (len > INT64_MAX || off > INT64_MAX - len)
-		return -EFBIG;
 	WRITE_SCOPE(v);
 	r = view_writable(v);
 	if (r == 0)
@@ -140,6 +138,22 @@ ssize_t view_write(struct view *v, uint64_t ino, const void *buf, size_t len,
 	if (r == 0 && len > 0)
 		r = write_locked(v, &m, buf, len, off, kill_priv);
 	return r < 0 ? r : (ssize_t)len;
+}
+
+/* Space of what was removed is given back in batches; a full disk does not
+ * wait for the next one. */
+ssize_t view_write(struct view *v, uint64_t ino, const void *buf, size_t len,
+		   uint64_t off, bool kill_priv)
+{
+	ssize_t n;
+
+	if (len > INT64_MAX || off > INT64_MAX - len)
+		return -EFBIG;
+	n = write_once(v, ino, buf, len, off, kill_priv);
+	if (n != -ENOSPC && n != -EDQUOT)
+		return n;
+	view_reclaim(v);
+	return write_once(v, ino, buf, len, off, kill_priv);
 }
 
 /* --- fallocate --- */

@@ -43,7 +43,7 @@ struct catalog_info {
 	uint32_t dirents;
 	uint32_t chunks; /* different ones */
 	uint32_t files, dirs, symlinks, others;
-	uint64_t bytes; /* sum of the sizes of regular files */
+	uint64_t bytes;	     /* sum of the sizes of regular files */
 	uint64_t blob_bytes; /* of the catalog itself */
 };
 
@@ -52,13 +52,13 @@ struct catalog_inode {
 	uint32_t mode; /* type and permission bits */
 	uint32_t nlink;
 	uint32_t uid, gid; /* may be CATALOG_OWNER_SELF */
-	uint32_t rdev; /* of device nodes, as makedev() gives it */
-	uint64_t size; /* of a symlink: length of its target */
+	uint32_t rdev;	   /* of device nodes, as makedev() gives it */
+	uint64_t size;	   /* of a symlink: length of its target */
 	int64_t mtime_sec;
 	uint32_t mtime_nsec;
-	uint32_t parent; /* directories: the parent (root: itself); else 0 */
+	uint32_t parent;   /* directories: the parent (root: itself); else 0 */
 	uint32_t children; /* directories: number of names */
-	uint32_t pieces; /* regular files: number of pieces */
+	uint32_t pieces;   /* regular files: number of pieces */
 	bool has_xattrs;
 };
 
@@ -78,7 +78,7 @@ struct catalog_piece {
 
 /* What catalog_open_* check. */
 enum catalog_check {
-	CATALOG_CHECK_FULL, /* all offsets, names, orders and counts */
+	CATALOG_CHECK_FULL,   /* all offsets, names, orders and counts */
 	CATALOG_CHECK_HEADER, /* for bytes that were fully checked before */
 };
 

@@ -46,8 +46,8 @@ struct ingest_loader {
 
 struct ingest_result {
 	struct digest catalog;
-	uint64_t files, dirs, bytes; /* of the tree */
-	uint64_t read_bytes;	     /* read from the source */
+	uint64_t files, dirs, bytes;		      /* of the tree */
+	uint64_t read_bytes;			      /* read from the source */
 	uint64_t new_chunks, new_bytes, stored_bytes; /* added to the store */
 	uint64_t new_files; /* files with at least one new chunk */
 };
@@ -55,7 +55,7 @@ struct ingest_result {
 /* `progress` may be NULL; borrowed. */
 int ingest_new(struct store *s, const struct catalog_meta *root,
 	       struct progress *progress, struct ingest **ret_ingest);
-void ingest_free(struct ingest *in); /* NULL is fine */
+void ingest_free(struct ingest *in);		       /* NULL is fine */
 struct catalog_build *ingest_build(struct ingest *in); /* borrowed */
 
 /* Totals for progress, where they are known before. */

@@ -38,7 +38,7 @@ struct store;
 int store_open(const char *dir, struct store **ret_store);
 void store_close(struct store *s);
 const char *store_dir(const struct store *s);
-struct index *store_index(struct store *s); /* borrowed */
+struct index *store_index(struct store *s);   /* borrowed */
 int store_packs_dirfd(const struct store *s); /* borrowed */
 
 /* A tree ready for reading: catalog, placement and the packs it needs. */

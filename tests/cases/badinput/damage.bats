@@ -79,9 +79,16 @@ catalog_refused() {
 	catalog_refused
 }
 
-@test "a bit-flipped placement" {
+@test "a damaged placement is made again" {
 	flip "$(the_file placements)" 50
-	catalog_refused
+	larder mount -q tree@one m
+	same_tree tree m
+	grep -q 'placement .* is damaged' "$log"
+	larder umount m
+	cut "$(the_file placements)" 100
+	larder daemon stop -q
+	larder mount -q tree@one m
+	same_tree tree m
 }
 
 @test "a catalog that is gone" {

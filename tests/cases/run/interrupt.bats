@@ -30,14 +30,13 @@ in_group() {
 		echo $$ >group
 		"$@"
 		echo $? >status' bash "$@" >group.out 2>&1 3>&- &
-	leader=$!
 	wait_until test -s group
 	group=$(cat group)
 }
 
 # exit_code prints the exit code of the command in the group.
 exit_code() {
-	wait "$leader" || true
+	wait_until -t 30 test -s status
 	cat status
 }
 

@@ -14,19 +14,24 @@ npm_environment() {
 	export npm_config_audit=false npm_config_progress=false
 }
 
-# project DIR VERSION-OF-MS
-project() {
-	mkdir -p "$1/src"
+# lock DIR VERSION-OF-MS [DEPENDENCY]... makes package.json and its lock file.
+lock() {
+	mkdir -p "$1"
 	cat >"$1/package.json" <<-END
 		{
 			"name": "larder-test", "version": "1.0.0", "private": true,
 			"dependencies": { "ms": "$2" },
 			"devDependencies": {
-				"typescript": "5.4.5",
-				"webpack": "5.91.0", "webpack-cli": "5.1.4"
+				$(printf '%s\n' "${@:3}" | paste -sd,)
 			}
 		}
 	END
+	(cd "$1" && timeout 100 npm install --package-lock-only --silent) >&2
+}
+
+# project DIR VERSION-OF-MS
+project() {
+	mkdir -p "$1/src"
 	cat >"$1/tsconfig.json" <<-'END'
 		{
 			"compilerOptions": {
@@ -42,7 +47,8 @@ project() {
 		declare function require(name: string): any;
 		console.log(`an hour is ${parse("1h")}`);
 	END
-	(cd "$1" && timeout 100 npm install --package-lock-only --silent) >&2
+	lock "$@" '"typescript": "5.4.5"' '"webpack": "5.91.0"' \
+		'"webpack-cli": "5.1.4"'
 }
 
 setup_file() {
@@ -50,7 +56,8 @@ setup_file() {
 	command -v npm >/dev/null || return 0
 	{
 		project "$BATS_FILE_TMPDIR/old" 2.1.2 &&
-			project "$BATS_FILE_TMPDIR/new" 2.1.3
+			project "$BATS_FILE_TMPDIR/new" 2.1.3 &&
+			lock "$BATS_FILE_TMPDIR/small" 2.1.2 '"lodash": "4.17.21"'
 	} 2>"$BATS_FILE_TMPDIR/npm.err" || touch "$BATS_FILE_TMPDIR/offline"
 }
 
@@ -74,7 +81,7 @@ setup() {
 
 install() {
 	larder run --path node_modules --name node_modules \
-		--key-file package-lock.json "$@" -- npm ci
+		--key-file package-lock.json -- npm ci
 }
 
 npm_calls() {
@@ -89,13 +96,15 @@ builds() {
 	[ "$(node dist/main.js)" = 'an hour is 3600000' ]
 }
 
-@test "the second clone's npm ci is skipped, and its node_modules is complete" {
+@test "npm ci is skipped on a hit, and builds on top of the nearest entry" {
 	cd first
 	install
 	[ "$(npm_calls)" -eq 1 ]
 	[ "$(find node_modules -type f | wc -l)" -gt 1500 ]
-	builds
+	old=$(larder key --key-file package-lock.json)
+	files=$(larder show --json "node_modules@$old" | jq .entry.files)
 
+	# The second clone: complete, and npm was not run.
 	cd ../second
 	install
 	[ "$(npm_calls)" -eq 1 ]
@@ -103,21 +112,16 @@ builds() {
 	diff <(tree_links ../first/node_modules) <(tree_links node_modules)
 	builds
 	npm ls --all >/dev/null
-}
+	larder umount node_modules
 
-@test "a changed dependency is installed on top of the nearest entry" {
-	cd first
-	install
-	old=$(larder key --key-file package-lock.json)
-	files=$(larder show --json "node_modules@$old" | jq .entry.files)
-
-	cd ../second
+	# Another version of one dependency.
 	cp "$BATS_FILE_TMPDIR"/new/package*.json .
 	run_json run --path node_modules --name node_modules \
 		--key-file package-lock.json -- npm ci
-	[ "$(npm_calls)" -eq 2 ]
 	[ "$(json .outcome)" = partial ]
+	[ "$(json .ran)" = true ]
 	[ "$(json .entry.key)" = "$old" ]
+	new=$(json .key)
 	# ms has four files; npm's own record of the tree differs as well.
 	[ "$(json .commit.result.new_files)" -le 10 ]
 	[ "$(json .commit.result.new_bytes)" -lt 500000 ]
@@ -126,7 +130,6 @@ builds() {
 	builds
 
 	# Both entries are whole.
-	new=$(json .key)
 	[ "$(larder cat "node_modules@$old" ms/package.json |
 		jq -r .version)" = 2.1.2 ]
 	mkdir ../old ../new
@@ -137,21 +140,22 @@ builds() {
 }
 
 @test "npm ci, npm install and rm -rf work in a mounted node_modules" {
-	cd first
+	cp -a "$BATS_FILE_TMPDIR/small" small
+	cd small
 	install
+	tree_digest node_modules >../installed
 	npm install --silent
-	[ -z "$(git -C "$PWD" status --porcelain package-lock.json \
-		2>/dev/null)" ]
 	npm ci --silent
 	[ "$(jq -r .version node_modules/ms/package.json)" = 2.1.2 ]
+	[ "$(find node_modules -type f | wc -l)" -eq \
+		"$(grep -c '^f ' ../installed)" ]
 	npm install --silent ms@2.1.3
 	[ "$(jq -r .version node_modules/ms/package.json)" = 2.1.3 ]
 	npm uninstall --silent ms
 	[ ! -e node_modules/ms ]
 	rm -rf node_modules/*
-	cp "$BATS_FILE_TMPDIR"/old/package*.json .
+	cp "$BATS_FILE_TMPDIR"/small/package*.json .
 	npm ci --silent
-	builds
-	larder reset node_modules
-	builds
+	[ "$(node -p 'require("ms")("1h") + require("lodash").add(1, 2)')" = \
+		3600003 ]
 }

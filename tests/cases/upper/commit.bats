@@ -192,6 +192,24 @@ changes() {
 	[ "$(json .kept)" = true ]
 }
 
+@test "reset after a commit brings back what was committed" {
+	echo committed >m/a
+	rm -r m/dir
+	echo new >m/new
+	larder commit -q m --name base --key two
+	tree_state m >seen
+	echo later >m/a
+	mkdir m/dir
+	rm m/new
+	larder reset -q m
+	is_state m seen
+	[ -z "$(changes)" ]
+	[ "$(mount_field m entry)" = base@two ]
+	larder umount m
+	larder mount -q base@two m
+	is_state m seen
+}
+
 @test "reset of a clean mount changes nothing" {
 	run_json reset m
 	[ "$(json .changes)" -eq 0 ]

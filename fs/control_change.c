@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Methods of the control server that concern what was changed in a mount:
+ * diff, reset, commit. Each has the mount to itself (mount_acquire()).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/clock.h"
+#include "store/base/log.h"
+
+#include "control_internal.h"
+
+/* The mount at the parameter `dir`, acquired for `what`. */
+static int acquire(struct control_call *call, const char *what,
+		   struct mount **ret_mount)
+{
+	_cleanup_mount_ struct mount *mnt = NULL;
+	_cleanup_free_ char *dir = NULL;
+	int r;
+
+	r = control_bytes(call, "dir", &dir);
+	if (r == 0)
+		r = mounts_find(call->config->mounts, dir, &mnt, &call->err);
+	if (r == 0)
+		r = mount_acquire(mnt, what, &call->err);
+	if (r == 0)
+		*ret_mount = steal_ptr(&mnt);
+	return r;
+}
+
+static const char *change_name(enum view_change change)
+{
+	switch (change) {
+	case VIEW_ADDED:
+		return "added";
+	case VIEW_MODIFIED:
+		return "modified";
+	case VIEW_META:
+		return "metadata";
+	case VIEW_REMOVED:
+		return "removed";
+	default:
+		return "renamed";
+	}
+}
+
+static int add_change(void *arg, const struct view_diff_item *item)
+{
+	json_t *j = json_pack("{s:s, s:o, s:I, s:i}", "change",
+			      change_name(item->change), "path",
+			      rpc_string(item->path, strlen(item->path)),
+			      "size", (json_int_t)item->size, "mode",
+			      (int)item->mode);
+
+	if (j && item->change == VIEW_RENAMED)
+		json_object_set_new(j, "from",
+				    rpc_string(item->from, strlen(item->from)));
+	return json_array_append_new(arg, j) < 0 ? -ENOMEM : 0;
+}
+
+static int method_diff(struct control_call *call, json_t **ret_result)
+{
+	_cleanup_json_ json_t *changes = json_array();
+	_cleanup_mount_ struct mount *mnt = NULL;
+	int r;
+
+	r = acquire(call, "diff", &mnt);
+	if (r < 0)
+		return r;
+	r = view_diff(mount_view(mnt), add_change, changes);
+	mount_release(mnt);
+	if (r < 0)
+		return control_fail(call, r, mount_dir(mnt));
+	*ret_result = json_pack("{s:O}", "changes", changes);
+	return 0;
+}
+
+static void invalidate(void *arg, uint64_t ino, const char *name, size_t len)
+{
+	session_invalidate(arg, ino, name, len);
+}
+
+static int count_change(void *arg, const struct view_diff_item *item)
+{
+	json_int_t *count = arg;
+
+	(void)item;
+	(*count)++;
+	return 0;
+}
+
+/* True where the mount was committed as another tree than it lies on. */
+static bool is_committed(struct mount *mnt, struct entry *ret_entry)
+{
+	struct digest base;
+
+	if (mount_entry(mnt, ret_entry) < 0)
+		return false;
+	return !mount_base(mnt, &base) ||
+	       !digest_equal(&base, &ret_entry->catalog);
+}
+
+/*
+ * A mount that was committed since stands for what was committed, and goes
+ * back to that: its upper still describes the way there from the old base, so
+ * it is mounted anew. Takes the reference over, since an unmount waits for
+ * the last one.
+ */
+static int reset_committed(struct control_call *call, struct mount *mnt,
+			   const struct entry *e)
+{
+	_cleanup_free_ char *dir = strdup(mount_dir(mnt));
+	_cleanup_mount_ struct mount *anew = NULL;
+	struct mounts_options opt;
+	bool kept;
+	int r;
+
+	mount_get_options(mnt, &opt);
+	mount_unref(mnt);
+	if (!dir)
+		return control_fail(call, -ENOMEM, "reset");
+	r = mounts_umount(call->config->mounts, dir, false, true, &kept,
+			  &call->err);
+	if (r < 0)
+		return r;
+	return mounts_mount(call->config->mounts, dir, e, &opt, &anew,
+			    &call->err);
+}
+
+static int method_reset(struct control_call *call, json_t **ret_result)
+{
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	_cleanup_mount_ struct mount *mnt = NULL;
+	json_int_t changes = 0;
+	bool committed;
+	int r;
+
+	r = acquire(call, "reset", &mnt);
+	if (r < 0)
+		return r;
+	r = view_diff(mount_view(mnt), count_change, &changes);
+	committed = is_committed(mnt, &e);
+	if (r == 0 && !committed)
+		r = view_reset(mount_view(mnt), invalidate, mount_session(mnt));
+	mount_release(mnt);
+	if (r < 0)
+		return control_fail(call, r, mount_dir(mnt));
+	if (committed) {
+		r = reset_committed(call, steal_ptr(&mnt), &e);
+		if (r < 0)
+			return r;
+	}
+	*ret_result = json_pack("{s:I}", "changes", changes);
+	return 0;
+}
+
+/* Fills in what the new entry was built on. */
+static int commit_parent(struct mount *mnt, struct entry *e)
+{
+	_cleanup_entry_ struct entry parent = ENTRY_INIT;
+
+	if (mount_entry(mnt, &parent) < 0)
+		return 0; /* built on nothing */
+	e->parent_catalog = parent.catalog;
+	if (!e->parent[0]) {
+		free(e->parent);
+		e->parent = strdup(parent.key);
+	}
+	return e->parent ? 0 : -ENOMEM;
+}
+
+static int commit_acquired(struct control_call *call, struct mount *mnt,
+			   struct entry *e, json_t **ret_result)
+{
+	int64_t start = clock_mono_ns();
+	struct ingest_result result;
+	struct digest before;
+	bool unchanged;
+	int r;
+
+	r = commit_parent(mnt, e);
+	if (r < 0)
+		return control_fail(call, r, "the entry");
+	unchanged = view_catalog(mount_view(mnt), &before);
+	r = view_commit(mount_view(mnt), call->config->store,
+			control_progress(call), e, &result);
+	if (r == -ESTALE)
+		return mounts_fail(&call->err, r, 8,
+				   "files in %s kept changing during the "
+				   "commit (the daemon's log names one); end "
+				   "what writes there and commit again",
+				   mount_dir(mnt));
+	if (r < 0)
+		return control_fail(call, r, mount_dir(mnt));
+	r = mount_set_entry(mnt, e);
+	if (r < 0)
+		log_warn(r, "remembering what %s was committed as",
+			 mount_dir(mnt));
+	unchanged = unchanged && digest_equal(&before, &result.catalog);
+	*ret_result = json_pack(
+		"{s:o, s:o, s:I, s:b}", "entry", control_entry_json(e, false),
+		"result", control_result_json(&result), "elapsed_ms",
+		(json_int_t)((clock_mono_ns() - start) / 1000000), "unchanged",
+		unchanged);
+	return 0;
+}
+
+static int method_commit(struct control_call *call, json_t **ret_result)
+{
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	_cleanup_mount_ struct mount *mnt = NULL;
+	int r;
+
+	r = control_new_entry(call, &e);
+	if (r == 0)
+		r = acquire(call, "commit", &mnt);
+	if (r < 0)
+		return r;
+	r = commit_acquired(call, mnt, &e, ret_result);
+	mount_release(mnt);
+	return r;
+}
+
+const struct control_method control_change_methods[] = {
+	{ "diff", method_diff },
+	{ "reset", method_reset },
+	{ "commit", method_commit },
+	{ NULL, NULL },
+};
