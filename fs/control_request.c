@@ -4,6 +4,7 @@
  * that goes back. No state; the connection's thread.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 
 #include "store/base/cleanup.h"
@@ -83,6 +84,10 @@ static int call_method(struct control_call *call, const char *name,
 				   "than this command",
 				   name ? name : "(none)");
 	r = fn(call, ret_result);
+	/* Long work leaves the heap of its threads behind; a daemon that
+	 * lives for days gives it back. */
+	if (call->progress.report)
+		malloc_trim(0);
 	if (r < 0 && !call->err.message[0])
 		return control_fail(call, r, name);
 	if (r == 0 && !*ret_result)

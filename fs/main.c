@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <jansson.h>
 #include <malloc.h>
 #include <poll.h>
@@ -211,6 +212,16 @@ static int worker_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
+static void worker_free(struct worker *w)
+{
+	control_free(w->control);
+	mounts_free(w->mounts);
+	supervisor_link_free(w->link);
+	fetch_free(w->fetch);
+	store_close(w->store);
+	close(w->wake_fd);
+}
+
 /* What is still in use by a command or a mount that does not end is left to
  * the end of the process: all that was answered is in the logs. */
 static int worker_close(struct worker *w, int status)
@@ -223,11 +234,7 @@ static int worker_close(struct worker *w, int status)
 	}
 	if (!mounts_end_all(w->mounts) || !quiet)
 		_exit(0);
-	mounts_free(w->mounts);
-	control_free(w->control);
-	supervisor_link_free(w->link);
-	fetch_free(w->fetch);
-	store_close(w->store);
+	worker_free(w);
 	return 0;
 }
 
@@ -239,6 +246,9 @@ static int worker_main(int channel_fd, int listen_fd, void *arg)
 
 	d->verdict->idle = false;
 	signal(SIGPIPE, SIG_IGN);
+	/* An arena for each of many short-lived threads would keep what its
+	 * thread once needed. */
+	mallopt(M_ARENA_MAX, 2);
 	signal_fd = worker_signals();
 	w.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (signal_fd < 0 || w.wake_fd < 0)
@@ -250,6 +260,9 @@ static int worker_main(int channel_fd, int listen_fd, void *arg)
 
 		say_ready(d, text ? text : "out of memory\n");
 		d->verdict->failed = true;
+		if (w.mounts && !mounts_end_all(w.mounts))
+			_exit(0);
+		worker_free(&w);
 		return 0; /* trying again would end the same way */
 	}
 	say_ready(d, "ok\n");
@@ -330,6 +343,13 @@ static int parse_args(int argc, char **argv, struct daemon *d)
 	return 0;
 }
 
+static void daemon_release(struct daemon *d)
+{
+	free(d->store_dir);
+	free(d->state_dir);
+	free(d->socket_name);
+}
+
 static bool somebody_waits(int listen_fd)
 {
 	struct pollfd p = { .fd = listen_fd, .events = POLLIN };
@@ -391,7 +411,7 @@ int main(int argc, char **argv)
 	struct supervisor_config config = { .ready_fd = -1,
 					    .worker = worker_main,
 					    .arg = &d };
-	int r;
+	int r, status;
 
 	umask(077);
 	parse_args(argc, argv, &d);
@@ -412,5 +432,7 @@ int main(int argc, char **argv)
 		log_error(config.listen_fd, "control socket");
 		return 1;
 	}
-	return supervise(&d, &config);
+	status = supervise(&d, &config);
+	daemon_release(&d);
+	return status;
 }
