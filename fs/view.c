@@ -33,10 +33,10 @@ void view_write_unlock(struct view **v)
 	reclaim = u->dead_bytes > RECLAIM_BYTES && u->pins == 0;
 	pthread_rwlock_unlock(&(*v)->lock);
 	if (reclaim)
-		view_reclaim(*v);
+		(void)view_reclaim(*v);
 }
 
-void view_reclaim(struct view *v)
+bool view_reclaim(struct view *v)
 {
 	struct upper_reclaim job;
 	int r;
@@ -45,12 +45,13 @@ void view_reclaim(struct view *v)
 	r = upper_reclaim_begin(&v->upper, &job);
 	pthread_rwlock_unlock(&v->lock);
 	if (r == 0)
-		return;
+		return false;
 	fetch_may_block();
 	r = log_sync(v->upper.log);
 	pthread_rwlock_wrlock(&v->lock);
 	upper_reclaim_end(&v->upper, &job, r == 0);
 	pthread_rwlock_unlock(&v->lock);
+	return r == 0;
 }
 
 int view_writable(const struct view *v)

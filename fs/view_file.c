@@ -150,9 +150,8 @@ ssize_t view_write(struct view *v, uint64_t ino, const void *buf, size_t len,
 	if (len > INT64_MAX || off > INT64_MAX - len)
 		return -EFBIG;
 	n = write_once(v, ino, buf, len, off, kill_priv);
-	if (n != -ENOSPC && n != -EDQUOT)
+	if ((n != -ENOSPC && n != -EDQUOT) || !view_reclaim(v))
 		return n;
-	view_reclaim(v);
 	return write_once(v, ino, buf, len, off, kill_priv);
 }
 

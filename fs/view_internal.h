@@ -45,8 +45,9 @@ void view_write_unlock(struct view **v);
 /* -EROFS, -EIO: nothing can be changed. */
 int view_writable(const struct view *v);
 
-/* Gives back dead space. No lock held. */
-void view_reclaim(struct view *v);
+/* Gives back dead space; false where there was none, or none was given back. No
+ * lock held. */
+bool view_reclaim(struct view *v);
 
 /* An inode's metadata from its record or the base. -ESTALE: no such inode. */
 int view_load(const struct view *v, uint64_t ino, struct meta *ret_meta);
