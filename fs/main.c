@@ -422,6 +422,7 @@ int main(int argc, char **argv)
 	if (r < 0) {
 		say_ready(&d, "the state or runtime directory cannot be "
 			      "used\n");
+		daemon_release(&d);
 		return log_error(1, "start: %s", strerror(-r));
 	}
 	config.listen_fd = rpc_listen(d.runtime_fd, d.socket_name);
@@ -430,6 +431,7 @@ int main(int argc, char **argv)
 				      "another daemon serves this store\n" :
 				      "the control socket cannot be made\n");
 		log_error(config.listen_fd, "control socket");
+		daemon_release(&d);
 		return 1;
 	}
 	status = supervise(&d, &config);

@@ -78,7 +78,9 @@ static int write_raw(struct ingest *in, struct ingest_chunk *c,
 static int item_done_new(struct ingest *in, const struct ingest_job *job,
 			 const struct ingest_item *it)
 {
-	const uint8_t *frame = job->frames.data + it->frame_off;
+	/* Nothing was compressed where all of the job is raw. */
+	const uint8_t *frame =
+		job->frames.data ? job->frames.data + it->frame_off : NULL;
 	struct ingest_chunk *c;
 	int r;
 

@@ -18,26 +18,31 @@
 #include "fs/view.h"
 #include "store/base/log.h"
 
-static const struct meta file = {
-	.ino = VIEW_INO_FIRST + 5,
-	.size = 12345,
-	.atime_sec = -1,
-	.mtime_sec = 1,
-	.ctime_sec = INT64_MAX,
-	.atime_nsec = 999999999,
-	.mtime_nsec = 2,
-	.ctime_nsec = 3,
-	.mode = S_IFREG | 06644,
-	.uid = 1,
-	.gid = 2,
-	.nlink = 3,
-	.rdev = 4,
-	.epoch = 5,
-};
+/* A macro, since clang takes no object for a constant. */
+/* clang-format off */
+#define FILE_META { \
+	.ino = VIEW_INO_FIRST + 5, \
+	.size = 12345, \
+	.atime_sec = -1, \
+	.mtime_sec = 1, \
+	.ctime_sec = INT64_MAX, \
+	.atime_nsec = 999999999, \
+	.mtime_nsec = 2, \
+	.ctime_nsec = 3, \
+	.mode = S_IFREG | 06644, \
+	.uid = 1, \
+	.gid = 2, \
+	.nlink = 3, \
+	.rdev = 4, \
+	.epoch = 5, \
+}
+/* clang-format on */
+
+static const struct meta file = FILE_META;
 
 /* One of each type, all of them valid. */
 static const struct item samples[] = {
-	{ .type = ITEM_INODE, .inode = file },
+	{ .type = ITEM_INODE, .inode = FILE_META },
 	{ .type = ITEM_NAME,
 	  .name = { 1, VIEW_INO_FIRST + 5, 7, 8, 5, "hello" } },
 	{ .type = ITEM_NAME, .name = { 9, 0, 0, 8, 1, "x" } },

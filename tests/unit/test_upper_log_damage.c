@@ -259,7 +259,6 @@ static bool in_padding(size_t at, unsigned *ret_before)
 static void test_checkpoint_damage(void **state)
 {
 	_cleanup_(image_release) struct image cp = { 0 };
-	_cleanup_(image_release) struct image seg = { 0 };
 	struct log *l = fixture_open_good();
 
 	(void)state;
