@@ -37,7 +37,7 @@
 #include "supervisor.h"
 
 #define IDLE_SECONDS 60
-#define FETCH_CACHE_BYTES (16u << 20)
+#define FETCH_CACHE_BYTES (8u << 20)
 #define EXIT_RESTART 75 /* any failure: the supervisor starts a new worker */
 
 #define IDLE_SECONDS_MAX (7 * 24 * 3600)
