@@ -30,27 +30,6 @@
 static struct fixture fx;
 static const struct tree_ops *const ops = &fixture_ops;
 
-static int setup_base(void **state)
-{
-	(void)state;
-	fixture_open(&fx, fixture_base);
-	return 0;
-}
-
-static int setup_empty(void **state)
-{
-	(void)state;
-	fixture_open(&fx, NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fixture_close(&fx);
-	return 0;
-}
-
 /* Enough records that closing writes a checkpoint. */
 static void force_checkpoint(void)
 {
@@ -1129,8 +1108,7 @@ static void random_base(int dirfd)
 
 static int setup_random_base(void **state)
 {
-	(void)state;
-	fixture_open(&fx, random_base);
+	fixture_open(*state, random_base);
 	return 0;
 }
 
@@ -1367,8 +1345,8 @@ static void test_space_comes_back(void **state)
 	assert_true(empty.upper_bytes < full.upper_bytes / 10);
 }
 
-#define BASE(f) cmocka_unit_test_setup_teardown(f, setup_base, teardown)
-#define EMPTY(f) cmocka_unit_test_setup_teardown(f, setup_empty, teardown)
+#define BASE(f) FIXTURE_TEST(f, fixture_setup_base, &fx)
+#define EMPTY(f) FIXTURE_TEST(f, fixture_setup_empty, &fx)
 
 int main(void)
 {
@@ -1408,10 +1386,8 @@ int main(void)
 		BASE(test_diff),
 		BASE(test_diff_hard_link),
 		EMPTY(test_random_empty),
-		cmocka_unit_test_setup_teardown(test_random_base,
-						setup_random_base, teardown),
-		cmocka_unit_test_setup_teardown(test_replay_each_step,
-						setup_random_base, teardown),
+		FIXTURE_TEST(test_random_base, setup_random_base, &fx),
+		FIXTURE_TEST(test_replay_each_step, setup_random_base, &fx),
 		cmocka_unit_test(test_append_failure),
 		EMPTY(test_truncated_log),
 		EMPTY(test_flipped_log),

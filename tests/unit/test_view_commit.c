@@ -27,27 +27,6 @@
 static struct fixture fx;
 static const struct tree_ops *const ops = &fixture_ops;
 
-static int setup_base(void **state)
-{
-	(void)state;
-	fixture_open(&fx, fixture_base);
-	return 0;
-}
-
-static int setup_empty(void **state)
-{
-	(void)state;
-	fixture_open(&fx, NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fixture_close(&fx);
-	return 0;
-}
-
 static void put(const char *path, const char *text)
 {
 	assert_int_equal(fixture_write(&fx, path, text), 0);
@@ -506,8 +485,8 @@ static void test_random_with_commits(void **state)
 	tree_model_free(m);
 }
 
-#define BASE(f) cmocka_unit_test_setup_teardown(f, setup_base, teardown)
-#define EMPTY(f) cmocka_unit_test_setup_teardown(f, setup_empty, teardown)
+#define BASE(f) FIXTURE_TEST(f, fixture_setup_base, &fx)
+#define EMPTY(f) FIXTURE_TEST(f, fixture_setup_empty, &fx)
 
 int main(void)
 {

@@ -200,6 +200,24 @@ void fixture_close(struct fixture *fx)
 		assert_int_equal(io_remove_tree(AT_FDCWD, fx->dir), 0);
 }
 
+int fixture_setup_base(void **state)
+{
+	fixture_open(*state, fixture_base);
+	return 0;
+}
+
+int fixture_setup_empty(void **state)
+{
+	fixture_open(*state, NULL);
+	return 0;
+}
+
+int fixture_teardown(void **state)
+{
+	fixture_close(*state);
+	return 0;
+}
+
 int fixture_commit(struct fixture *fx, const char *key,
 		   struct ingest_result *ret_result)
 {

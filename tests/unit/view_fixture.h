@@ -32,6 +32,13 @@ struct fixture {
 void fixture_open(struct fixture *fx, void (*make)(int dirfd));
 void fixture_close(struct fixture *fx);
 
+/* Setups and a teardown of cmocka's; *state is the struct fixture. */
+int fixture_setup_base(void **state);
+int fixture_setup_empty(void **state);
+int fixture_teardown(void **state);
+#define FIXTURE_TEST(f, setup, fx) \
+	cmocka_unit_test_prestate_setup_teardown(f, setup, fixture_teardown, fx)
+
 /* The same in a directory that is there, which may hold a store and a state
  * already; fixture_close() leaves it. For tests of more than one process. */
 void fixture_open_at(struct fixture *fx, const char *dir);
