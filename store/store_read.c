@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "catalog_path.h"
 #include "store_tree.h"
 
 int store_tree_locate(const struct store_tree *t, uint32_t chunk,
@@ -113,17 +114,37 @@ static int read_indexed(struct store *s, struct codec_ctx *ctx,
 	return digest_equal(&got, digest) ? 0 : -EBADMSG;
 }
 
-static int read_other(struct store_tree *t, struct codec_ctx *ctx,
-		      const struct digest *digest, void *out, uint32_t size)
+/* Said once a chunk; the search for a path is worth it. */
+static void say_damage(const struct store_tree *t, uint32_t chunk,
+		       const struct digest *digest, int err)
 {
+	_cleanup_free_ char *path = NULL;
 	char hex[DIGEST_HEX_LEN + 1];
+	uint32_t others;
+
+	digest_hex(digest, hex);
+	path = catalog_chunk_path(t->catalog, chunk, &others);
+	if (others > 0)
+		log_error(err,
+			  "%s and %u other files cannot be read: chunk %s is "
+			  "damaged or missing",
+			  path ? path : "a file", others, hex);
+	else
+		log_error(err,
+			  "%s cannot be read: chunk %s is damaged or missing",
+			  path ? path : "a file", hex);
+}
+
+static int read_other(struct store_tree *t, struct codec_ctx *ctx,
+		      uint32_t chunk, const struct digest *digest, void *out,
+		      uint32_t size)
+{
 	int r = read_indexed(t->store, ctx, digest, out, size);
 
 	if (r == 0)
 		return 0;
-	digest_hex(digest, hex);
 	if (!store_damage_known(t->store, digest))
-		log_error(r, "chunk %s is damaged or missing", hex);
+		say_damage(t, chunk, digest, r);
 	return -EIO;
 }
 
@@ -142,7 +163,7 @@ int store_chunk_read(struct store_tree *t, struct codec_ctx *ctx,
 		return r;
 	if (flags & PACK_READ_NOWAIT)
 		return -EAGAIN;
-	return read_other(t, ctx, digest, out, size);
+	return read_other(t, ctx, chunk, digest, out, size);
 }
 
 /* A part of a piece: decoded in place where the caller wants all of it. */

@@ -119,7 +119,8 @@ damaged_read() {
 
 @test "a bit-flipped pack: EIO for the file and a line in the log" {
 	flip "$(the_file packs)" 100000
-	damaged_read 52 'chunk [0-9a-f]* is damaged'
+	damaged_read 52 \
+		'\(file\|large\|sub/[0-9]*\) cannot be read: chunk [0-9a-f]* is'
 	run larder materialize tree@one out
 	[ "$status" -eq 7 ] || [ "$status" -eq 1 ]
 	run larder export tree@one -o out.tar
