@@ -9,6 +9,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,12 +23,16 @@
 #include "xattr_codec.h"
 
 #define READ_BLOCK_BYTES (256u << 10)
+#define WAIT_MS 100 /* after which a silent pipe's reader looks up */
 
 struct tar_source {
 	struct archive *archive;
 	const char *label;
 	const struct ingest_owner *self;
 	bool privileged;
+	struct progress *progress;
+	int fd;
+	uint8_t *input; /* READ_BLOCK_BYTES, what libarchive is given */
 	struct tar_tree *tree;
 	struct ingest *in;
 	const char *path; /* of the entry at hand, for messages */
@@ -52,7 +57,7 @@ static int archive_err(struct archive *a)
 {
 	int err = archive_errno(a);
 
-	if (err == ENOMEM || err == EIO)
+	if (err == ENOMEM || err == EIO || err == ECANCELED)
 		return -err;
 	return -EBADMSG;
 }
@@ -60,18 +65,63 @@ static int archive_err(struct archive *a)
 static int source_error(const struct tar_source *s)
 {
 	const char *text = archive_error_string(s->archive);
+	int r = archive_err(s->archive);
 
-	return log_error(archive_err(s->archive), "%s: %s", s->label,
+	if (r == -ECANCELED)
+		return r;
+	return log_error(r, "%s: %s", s->label,
 			 text ? text : "cannot read the archive");
 }
 
-static int source_open(struct tar_source *s, int fd)
+/* Waits until there is something to be read. A pipe may be silent for as long
+ * as it likes, and whoever asked for the import may give up meanwhile. */
+static int input_wait(const struct tar_source *s)
+{
+	struct pollfd p = { .fd = s->fd, .events = POLLIN };
+	int n, r;
+
+	while ((n = poll(&p, 1, WAIT_MS)) <= 0) {
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		r = progress_tick(s->progress, "content",
+				  s->in ? s->in->result.files : 0, 0,
+				  s->in ? s->in->result.read_bytes : 0, 0);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static la_ssize_t input_read(struct archive *a, void *arg,
+			     const void **ret_block)
+{
+	struct tar_source *s = arg;
+	ssize_t n;
+	int r;
+
+	do {
+		r = input_wait(s);
+		if (r < 0) {
+			archive_set_error(a, -r, "%s", strerror(-r));
+			return -1;
+		}
+		n = read(s->fd, s->input, READ_BLOCK_BYTES);
+	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
+	if (n < 0)
+		archive_set_error(a, errno, "cannot read it: %s",
+				  strerror(errno));
+	*ret_block = s->input;
+	return n;
+}
+
+static int source_open(struct tar_source *s)
 {
 	struct archive *a = archive_read_new();
 
-	if (!a)
-		return -ENOMEM;
 	s->archive = a;
+	s->input = malloc(READ_BLOCK_BYTES);
+	if (!a || !s->input)
+		return -ENOMEM;
 	archive_read_support_filter_bzip2(a);
 	archive_read_support_filter_compress(a);
 	archive_read_support_filter_gzip(a);
@@ -81,7 +131,7 @@ static int source_open(struct tar_source *s, int fd)
 	archive_read_support_filter_xz(a);
 	archive_read_support_filter_zstd(a);
 	archive_read_support_format_tar(a);
-	if (archive_read_open_fd(a, fd, READ_BLOCK_BYTES) != ARCHIVE_OK)
+	if (archive_read_open(a, s, NULL, input_read, NULL) != ARCHIVE_OK)
 		return source_error(s);
 	return 0;
 }
@@ -316,15 +366,14 @@ static int finish(struct tar_source *s, struct entry *e,
 	return ingest_commit(s->in, e, ret_result);
 }
 
-static int run(struct tar_source *s, struct store *store,
-	       struct progress *progress, struct entry *e,
+static int run(struct tar_source *s, struct store *store, struct entry *e,
 	       struct ingest_result *ret_result)
 {
 	struct catalog_meta root;
 	int r;
 
 	tar_tree_root(s->tree, &root);
-	r = ingest_new_sink(store, &root, progress, tar_tree_piece, s->tree,
+	r = ingest_new_sink(store, &root, s->progress, tar_tree_piece, s->tree,
 			    &s->in);
 	if (r < 0)
 		return r;
@@ -343,6 +392,8 @@ int ingest_tar(struct store *s, int fd, const char *label,
 		.label = label,
 		.self = self,
 		.privileged = geteuid() == 0,
+		.progress = progress,
+		.fd = fd,
 	};
 	struct archive_locale locale;
 	int r;
@@ -351,10 +402,11 @@ int ingest_tar(struct store *s, int fd, const char *label,
 	if (r < 0)
 		return r;
 	archive_locale_begin(&locale);
-	r = source_open(&src, fd);
+	r = source_open(&src);
 	if (r == 0)
-		r = run(&src, s, progress, e, ret_result);
+		r = run(&src, s, e, ret_result);
 	cleanup_archive(&src.archive);
+	free(src.input);
 	archive_locale_end(&locale);
 	tar_tree_free(src.tree);
 	return r;

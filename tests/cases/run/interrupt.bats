@@ -104,3 +104,31 @@ entries() {
 	fi
 	larder cat demo@latest large | cmp - copy
 }
+
+# reads_pipe: the daemon has the pipe open.
+reads_pipe() {
+	readlink "/proc/$(worker_pid)/fd/"* | grep -qx "$PWD/pipe"
+}
+
+reads_no_pipe() {
+	! reads_pipe
+}
+
+@test "ctrl-C ends an import that waits for a silent pipe, in the daemon too" {
+	mkdir tree
+	head -c 100000 /dev/urandom >tree/file
+	mkfifo pipe
+	exec 8<>pipe
+	larder daemon start
+	in_group sh -c 'exec "$LARDER" import - --name demo --key one <pipe 8<&-'
+	wait_until reads_pipe
+	# In the middle of a member.
+	tar cf - tree | head -c 20000 >&8
+	kill -INT -- "-$group"
+	[ "$(exit_code)" -eq 130 ]
+	wait_until reads_no_pipe
+	exec 8<&-
+	[ "$(entries)" -eq 0 ]
+	tar cf - tree | larder import -q - --name demo --key one
+	[ "$(entries)" -eq 1 ]
+}
