@@ -273,17 +273,21 @@ int client_call(struct client *c, const char *method, json_t *params,
 	return answer(message, ret_result, ret_failure);
 }
 
-json_t *client_params(const struct args *args)
+json_t *client_scope(const char *tenant, const char *namespace)
 {
 	json_t *params = json_object();
 
-	if (args->namespace)
+	if (namespace)
 		json_object_set_new(params, "namespace",
-				    json_string(args->namespace));
-	if (args->tenant)
-		json_object_set_new(params, "tenant",
-				    json_string(args->tenant));
+				    json_string(namespace));
+	if (tenant)
+		json_object_set_new(params, "tenant", json_string(tenant));
 	return params;
+}
+
+json_t *client_params(const struct args *args)
+{
+	return client_scope(args->tenant, args->namespace);
 }
 
 int client_request(const char *method, json_t *params, const int *fds,

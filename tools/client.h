@@ -28,7 +28,9 @@ int client_call(struct client *c, const char *method, json_t *params,
 		const int *fds, unsigned nfds, json_t **ret_result,
 		struct failure *ret_failure);
 
-/* An object with the namespace and tenant that were asked for. */
+/* An object with the namespace and tenant that were asked for (NULL: the
+ * default). */
+json_t *client_scope(const char *tenant, const char *namespace);
 json_t *client_params(const struct args *args);
 
 /* Opens, calls, tells errors and closes: 0 or the exit code. */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* larder commit: the view of a mount becomes an entry. */
-#include <stdio.h>
 #include <string.h>
 
 #include "client.h"
@@ -15,30 +14,20 @@
 static int run(const struct args *args)
 {
 	_cleanup_wanted_ struct wanted wanted = WANTED_INIT;
-	_cleanup_json_ json_t *result = NULL;
 	_cleanup_free_ char *dir = NULL;
 	struct failure f;
 	json_t *params;
-	int r;
 
 	if (!args->name)
 		return out_error(EXIT_USAGE, "commit: --name NAME is missing");
-	if (wanted_compute(args, &wanted, &f) < 0)
+	if (wanted_compute(&args->key, &wanted, &f) < 0)
 		return out_failure(&f);
 	if (place_absolute(args->operands[0], &dir, &f) < 0 ||
 	    commit_flush(dir, &f) < 0)
 		return out_failure(&f);
 	params = client_params(args);
-	commit_describe(params, args->name, args->branch, &wanted);
 	json_object_set_new(params, "dir", rpc_string(dir, strlen(dir)));
-	r = client_request("commit", params, NULL, 0, &result);
-	if (r)
-		return r;
-	if (args->json)
-		return out_json(json_incref(result));
-	commit_report("committed", result);
-	printf("%s@%s\n", args->name, wanted.key);
-	return 0;
+	return commit_request(args, "commit", params, NULL, 0, &wanted);
 }
 
 static const struct option_def options[] = {

@@ -2,7 +2,6 @@
 /* larder import: a directory or a tar becomes an entry. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -45,7 +44,6 @@ static bool is_directory(int fd)
 static int run(const struct args *args)
 {
 	_cleanup_wanted_ struct wanted wanted = WANTED_INIT;
-	_cleanup_json_ json_t *result = NULL;
 	const char *source = args->operands[0];
 	_cleanup_close_ int fd = -1;
 	struct failure f;
@@ -54,25 +52,17 @@ static int run(const struct args *args)
 
 	if (!args->name)
 		return out_error(EXIT_USAGE, "import: --name NAME is missing");
-	if (wanted_compute(args, &wanted, &f) < 0)
+	if (wanted_compute(&args->key, &wanted, &f) < 0)
 		return out_failure(&f);
 	fd = open_source(source, &r);
 	if (fd < 0)
 		return r;
 	params = client_params(args);
-	commit_describe(params, args->name, args->branch, &wanted);
 	json_object_set_new(params, "label",
 			    rpc_string(source, strlen(source)));
 	json_object_set_new(params, "kind",
 			    json_string(is_directory(fd) ? "dir" : "tar"));
-	r = client_request("import", params, &fd, 1, &result);
-	if (r)
-		return r;
-	if (args->json)
-		return out_json(json_incref(result));
-	commit_report("imported", result);
-	printf("%s@%s\n", args->name, wanted.key);
-	return 0;
+	return commit_request(args, "import", params, &fd, 1, &wanted);
 }
 
 static const struct option_def options[] = {

@@ -31,7 +31,7 @@ static int run(const struct args *args)
 	json_t *o;
 	struct failure f;
 
-	if (wanted_compute(args, &w, &f) < 0)
+	if (wanted_compute(&args->key, &w, &f) < 0)
 		return out_failure(&f);
 	if (args->json) {
 		o = json_pack("{s:s, s:s}", "platform", key_platform(), "key",

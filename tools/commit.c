@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -34,6 +35,24 @@ void commit_describe(json_t *params, const char *name, const char *branch,
 				     json_string(""));
 	json_object_set_new(params, "progress", json_true());
 	wanted_add(wanted, params);
+}
+
+int commit_request(const struct args *args, const char *method, json_t *params,
+		   const int *fds, unsigned nfds, const struct wanted *wanted)
+{
+	_cleanup_json_ json_t *result = NULL;
+	int r;
+
+	commit_describe(params, args->name, args->branch, wanted);
+	r = client_request(method, params, fds, nfds, &result);
+	if (r)
+		return r;
+	if (args->json)
+		return out_json(json_incref(result));
+	commit_report(strcmp(method, "import") == 0 ? "imported" : "committed",
+		      result);
+	printf("%s@%s\n", args->name, wanted->key);
+	return 0;
 }
 
 void commit_report(const char *what, const json_t *result)

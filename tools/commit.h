@@ -16,6 +16,14 @@ int commit_flush(const char *dir, struct failure *ret_failure);
 void commit_describe(json_t *params, const char *name, const char *branch,
 		     const struct wanted *wanted);
 
+/*
+ * What `commit` and `import` end with: the request `method` for the entry of
+ * args->name and `wanted`, and its report. `params` (taken) have what only
+ * this method asks for; `fds` are borrowed. 0 or the exit code.
+ */
+int commit_request(const struct args *args, const char *method, json_t *params,
+		   const int *fds, unsigned nfds, const struct wanted *wanted);
+
 /* Prints what was committed, in text. `what`: "committed", "imported". */
 void commit_report(const char *what, const json_t *result);
 

@@ -68,7 +68,7 @@ static int add_salt(struct key_parts *parts, const char *salt,
 		       0;
 }
 
-static int add_parts(const struct args *args, struct key_parts *parts,
+static int add_parts(const struct key_options *options, struct key_parts *parts,
 		     struct failure *f)
 {
 	_cleanup_close_ int here =
@@ -79,28 +79,28 @@ static int add_parts(const struct args *args, struct key_parts *parts,
 		return failure_set(f, -errno, EXIT_ERROR,
 				   "cannot open the current directory: %s",
 				   strerror(errno));
-	for (size_t i = 0; r == 0 && i < args->key_files.count; i++)
-		r = add_files(parts, here, args->key_files.items[i], f);
-	for (size_t i = 0; r == 0 && i < args->key_envs.count; i++)
-		r = add_env(parts, args->key_envs.items[i], f);
-	for (size_t i = 0; r == 0 && i < args->salts.count; i++)
-		r = add_salt(parts, args->salts.items[i], f);
+	for (size_t i = 0; r == 0 && i < options->files.count; i++)
+		r = add_files(parts, here, options->files.items[i], f);
+	for (size_t i = 0; r == 0 && i < options->envs.count; i++)
+		r = add_env(parts, options->envs.items[i], f);
+	for (size_t i = 0; r == 0 && i < options->salts.count; i++)
+		r = add_salt(parts, options->salts.items[i], f);
 	return r;
 }
 
-int wanted_compute(const struct args *args, struct wanted *ret_wanted,
+int wanted_compute(const struct key_options *options, struct wanted *ret_wanted,
 		   struct failure *f)
 {
 	_cleanup_wanted_ struct wanted w = WANTED_INIT;
 	struct digest d;
 	int r;
 
-	if (args->key) {
+	if (options->key) {
 		*ret_wanted = w;
-		strcpy(ret_wanted->key, args->key); /* valid, hence short */
+		strcpy(ret_wanted->key, options->key); /* valid, hence short */
 		return 0;
 	}
-	r = add_parts(args, &w.parts, f);
+	r = add_parts(options, &w.parts, f);
 	if (r < 0)
 		return r;
 	if (w.parts.count == 0)

@@ -23,7 +23,7 @@ struct wanted {
 	}
 
 /* 0, or a negative errno with the sentence. */
-int wanted_compute(const struct args *args, struct wanted *ret_wanted,
+int wanted_compute(const struct key_options *options, struct wanted *ret_wanted,
 		   struct failure *ret_failure);
 void wanted_release(struct wanted *w);
 

@@ -32,15 +32,15 @@ const struct option_def options_common[] = {
 };
 
 const struct option_def options_key[] = {
-	{ "key-file", 0, OPTION_LIST, "GLOB", ARG(key_files),
+	{ "key-file", 0, OPTION_LIST, "GLOB", ARG(key.files),
 	  "Content of the files that match, relative to the current "
 	  "directory; ** stands for any number of directories. It is an "
 	  "error when none does." },
-	{ "key-env", 0, OPTION_LIST, "VAR", ARG(key_envs),
+	{ "key-env", 0, OPTION_LIST, "VAR", ARG(key.envs),
 	  "Value of an environment variable; unset and empty differ." },
-	{ "salt", 0, OPTION_LIST, "STR", ARG(salts),
+	{ "salt", 0, OPTION_LIST, "STR", ARG(key.salts),
 	  "Any text, for example a version to start anew with." },
-	{ "key", 0, OPTION_VALUE, "STR", ARG(key),
+	{ "key", 0, OPTION_VALUE, "STR", ARG(key.key),
 	  "This key instead of a fingerprint; alone." },
 	OPTION_END
 };
@@ -305,10 +305,9 @@ static int check_word(const char *option, const char *value)
 			 option, value, KEY_MAX);
 }
 
-static int check_key_options(const struct args *a)
+static int check_key_options(const struct key_options *k)
 {
-	if (!a->key ||
-	    a->key_files.count + a->key_envs.count + a->salts.count == 0)
+	if (!k->key || k->files.count + k->envs.count + k->salts.count == 0)
 		return 0;
 	return out_error(EXIT_USAGE,
 			 "--key stands alone: it is the key, and the other "
@@ -350,11 +349,11 @@ static int check_args(const struct command *cmd, const struct args *a)
 	if (!r)
 		r = check_word("--name", a->name);
 	if (!r)
-		r = check_word("--key", a->key);
+		r = check_word("--key", a->key.key);
 	if (!r)
 		r = check_branch(a->branch);
 	if (!r)
-		r = check_key_options(a);
+		r = check_key_options(&a->key);
 	return r ? r : check_count(cmd, a);
 }
 
@@ -388,9 +387,9 @@ int options_parse(const struct command *cmd, int argc, char **argv,
 
 void args_release(struct args *args)
 {
-	free(args->key_files.items);
-	free(args->key_envs.items);
-	free(args->salts.items);
+	free(args->key.files.items);
+	free(args->key.envs.items);
+	free(args->key.salts.items);
 	free(args->paths.items);
 	free(args->operands);
 }

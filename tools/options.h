@@ -17,14 +17,18 @@ struct strings {
 	size_t count;
 };
 
+/* KEY OPTIONS: what a key is made of. */
+struct key_options {
+	struct strings files, envs, salts;
+	const char *key; /* a key of the user's own, which stands alone */
+};
+
 struct args {
 	/* of every command */
 	bool json, quiet, verbose, help;
 	const char *namespace, *tenant;
 
-	/* KEY OPTIONS */
-	struct strings key_files, key_envs, salts;
-	const char *key;
+	struct key_options key;
 
 	/* of some */
 	const char *name, *branch, *output, *mount_options;

@@ -125,9 +125,9 @@ static void test_key_options(void **state)
 				     "--salt", "", "x"),
 			       &a),
 			 0);
-	assert_string_equal(a.key_files.items[0], "*.c");
-	assert_string_equal(a.key_envs.items[0], "CC");
-	assert_string_equal(a.salts.items[0], "");
+	assert_string_equal(a.key.files.items[0], "*.c");
+	assert_string_equal(a.key.envs.items[0], "CC");
+	assert_string_equal(a.key.salts.items[0], "");
 	expect_usage(&with_operands, WORDS("--key", "a", "--salt", "b", "x"));
 	expect_usage(&with_operands, WORDS("--key", "-a", "x"));
 	expect_usage(&with_operands, WORDS("--key", "a/b", "x"));

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The steps of a run. A fault of the cache never fails the build: the command
+ * then runs on the plain directory. What the user must decide (a directory
+ * with files of his, a mount in use) is refused before anything runs.
+ */
+#include "run.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "child.h"
+#include "cmd.h"
+#include "place.h"
+#include "run_internal.h"
+#include "store/base/cleanup.h"
+#include "store/base/clock.h"
+
+static void run_release(struct run *run)
+{
+	wanted_release(&run->wanted);
+	free(run->dir);
+	free(run->name);
+	free(run->branch);
+	json_decref(run->mount);
+	json_decref(run->report);
+}
+
+/* ---- before */
+
+static int check(const struct run_plan *plan)
+{
+	if (plan->paths.count == 0)
+		return out_error(EXIT_USAGE,
+				 "run: say with --path DIR which directory the "
+				 "command fills");
+	if (plan->paths.count > 1)
+		return out_error(EXIT_USAGE,
+				 "run: one --path for each run (%s and %s are "
+				 "two)",
+				 plan->paths.items[0], plan->paths.items[1]);
+	return 0;
+}
+
+static int prepare_dir(struct run *run, struct failure *f)
+{
+	int r = place_make(run->path, &run->dir, f);
+
+	if (r < 0)
+		return r;
+	if (place_contains_us(run->dir))
+		return failure_set(f, -EBUSY, EXIT_BUSY,
+				   "%s: the current directory is in it; run "
+				   "from outside of it",
+				   run->path);
+	return 0;
+}
+
+static int prepare_name(struct run *run, struct failure *f)
+{
+	const struct run_plan *plan = run->plan;
+
+	run->name = plan->name ? strdup(plan->name) :
+				 place_default_name(run->dir);
+	if (!run->name)
+		return failure_set(f, -EINVAL, EXIT_USAGE,
+				   "%s gives no name for an entry (at most %d "
+				   "of A-Z a-z 0-9 . _ -): use --name NAME",
+				   run->path, KEY_MAX);
+	run->branch = plan->branch ? strdup(plan->branch) : place_branch();
+	if (!run->branch)
+		return failure_set(f, -ENOMEM, EXIT_ERROR, "out of memory");
+	return 0;
+}
+
+static int prepare(struct run *run, struct failure *f)
+{
+	int r = prepare_dir(run, f);
+
+	if (r == 0)
+		r = prepare_name(run, f);
+	return r < 0 ? r : wanted_compute(&run->plan->key, &run->wanted, f);
+}
+
+/* ---- the command */
+
+static void say_failed(const struct run *run, int code)
+{
+	if (code > EXIT_SIGNAL)
+		out_note("%s: the command was ended by a signal (%s); nothing "
+			 "was committed",
+			 run->name, strsignal(code - EXIT_SIGNAL));
+	else
+		out_note("%s: the command failed with exit code %d; nothing "
+			 "was committed",
+			 run->name, code);
+}
+
+static int run_command(struct run *run)
+{
+	const json_t *entry = json_object_get(run->mount, "entry");
+	const char *outcome = field_text(run->report, "outcome");
+	_cleanup_free_ char *matched = NULL;
+	int64_t start = clock_mono_ns();
+	int code;
+
+	if (json_is_object(entry) &&
+	    asprintf(&matched, "%s@%s", field_text(entry, "name"),
+		     field_text(entry, "key")) < 0)
+		matched = NULL;
+	code = child_run(run->plan->command,
+			 (const struct variable[]){
+				 { "LARDER_OUTCOME", outcome },
+				 { "LARDER_MATCHED", matched ? matched : "" },
+				 { "LARDER_KEY", run->wanted.key },
+				 { NULL, NULL },
+			 },
+			 run->plan->json);
+	json_object_set_new(run->report, "ran", json_true());
+	json_object_set_new(run->report, "command_ms",
+			    json_integer((clock_mono_ns() - start) / 1000000));
+	if (code != 0 && run->mount)
+		say_failed(run, code);
+	return code;
+}
+
+/* ---- all of it */
+
+static int run_it(struct run *run)
+{
+	struct failure f;
+	int r;
+
+	if (prepare(run, &f) < 0)
+		return out_failure(&f);
+	run_report_begin(run);
+	if (run_mount(run, &f) < 0)
+		return run_report_failed(run, &f);
+	if (run_is_exact(run) && !run->plan->always)
+		return run_report_end(run, 0);
+	r = run_command(run);
+	if (r || !run->mount)
+		return run_report_end(run, r);
+	return run_commit(run);
+}
+
+int run_plan(const struct run_plan *plan)
+{
+	_cleanup_(run_release) struct run run = { .plan = plan,
+						  .wanted = WANTED_INIT };
+	int r = check(plan);
+
+	if (r)
+		return r;
+	run.path = plan->paths.items[0];
+	return run_it(&run);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A run: look up, mount, run the command, commit. What is to be done is a
+ * struct run_plan, which the command line or a project file fills; run.c goes
+ * through its steps. One thread.
+ */
+#ifndef LARDER_TOOLS_RUN_H
+#define LARDER_TOOLS_RUN_H
+
+#include <stdbool.h>
+
+#include "options.h"
+
+/*
+ * What one run does. Everything is borrowed and must live until run_plan()
+ * returns; zero is the default of every field that says nothing else. Names,
+ * keys and branches are taken as checked (options_parse(), key_is_valid()).
+ */
+struct run_plan {
+	const char *tenant, *namespace; /* NULL: local, default */
+	const char *name;		/* NULL: after the path */
+	struct strings paths; /* at least one; as place_make() takes them */
+	struct key_options key;
+	const char *branch;	    /* NULL: what git has checked out */
+	const char *const *command; /* NULL-terminated, at least one word */
+	bool always;		    /* run the command also on an exact hit */
+	bool json;		    /* print the report as one JSON object */
+};
+
+/* The exit code: the command's own where it ran. All is told. */
+int run_plan(const struct run_plan *plan);
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a run tells: its notes, and the object that --json prints. */
+#include <stdio.h>
+#include <string.h>
+
+#include "format.h"
+#include "fs/rpc.h"
+#include "run_internal.h"
+
+/* ---- the object */
+
+void run_report_begin(struct run *run)
+{
+	run->report = json_pack("{s:s, s:s, s:o, s:o, s:b, s:b, s:b}", "name",
+				run->name, "key", run->wanted.key, "branch",
+				rpc_string(run->branch, strlen(run->branch)),
+				"dir", rpc_string(run->dir, strlen(run->dir)),
+				"mounted", 0, "ran", 0, "committed", 0);
+}
+
+void run_report_mount(struct run *run, uint64_t ms)
+{
+	static const char *const fields[] = { "outcome", "entry", "reason",
+					      "reused",	 "kept",  "mount" };
+
+	json_object_set_new(run->report, "mounted", json_true());
+	json_object_set_new(run->report, "mount_ms",
+			    json_integer((json_int_t)ms));
+	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+		json_t *value = json_object_get(run->mount, fields[i]);
+
+		if (value)
+			json_object_set(run->report, fields[i], value);
+	}
+}
+
+int run_report_end(struct run *run, int exit_code)
+{
+	int r = 0;
+
+	json_object_set_new(run->report, "exit", json_integer(exit_code));
+	if (run->plan->json)
+		r = out_json(json_incref(run->report));
+	return r ? r : exit_code;
+}
+
+int run_report_failed(struct run *run, const struct failure *f)
+{
+	json_object_set_new(run->report, "error", out_failure_json(f));
+	out_failure_line(f);
+	return run_report_end(run, f->exit);
+}
+
+/* ---- notes */
+
+static void describe_entry(const json_t *entry, char *ret_text)
+{
+	char key[FORMAT_MAX], files[FORMAT_MAX], bytes[FORMAT_MAX];
+
+	snprintf(ret_text, 3 * FORMAT_MAX, "%s (%s, %s)",
+		 format_key(field_text(entry, "key"), key),
+		 format_files((uint64_t)field_number(entry, "files"), files),
+		 format_bytes((uint64_t)field_number(entry, "bytes"), bytes));
+}
+
+/* The command as far as it fits into a line. */
+static const char *command_text(const char *const *words, char *ret_text)
+{
+	size_t len = 0;
+
+	ret_text[0] = '\0';
+	for (unsigned i = 0; words[i] && len < 60; i++)
+		len += (size_t)snprintf(ret_text + len, FORMAT_MAX - len,
+					"%s%.60s", i ? " " : "", words[i]);
+	return ret_text;
+}
+
+static void say_kept(const struct run *run)
+{
+	const char *id = field_text(json_object_get(run->mount, "kept"), "id");
+
+	if (*id)
+		out_note("%s: the mount that was there had changes; they are "
+			 "kept: larder umount %s, then larder mount --resume "
+			 "%s",
+			 run->name, run->path, id);
+}
+
+void run_say_outcome(const struct run *run, bool runs, uint64_t ms)
+{
+	const char *outcome = field_text(run->mount, "outcome");
+	const char *reason = field_text(run->mount, "reason");
+	bool reused = field_flag(run->mount, "reused");
+	char entry[3 * FORMAT_MAX], time[FORMAT_MAX], text[FORMAT_MAX];
+
+	describe_entry(json_object_get(run->mount, "entry"), entry);
+	format_ms(ms, time);
+	command_text(run->plan->command, text);
+	if (strcmp(outcome, "exact") == 0)
+		out_note("%s: exact hit %s %s in %s; %s%s", run->name, entry,
+			 reused ? "found mounted" : "mounted", time,
+			 runs ? "still running " : "command skipped",
+			 runs ? text : "");
+	else if (strcmp(outcome, "partial") == 0)
+		out_note("%s: partial hit: %s; %s %s in %s; running %s",
+			 run->name, reason, entry,
+			 reused ? "found mounted" : "mounted", time, text);
+	else
+		out_note("%s: miss: %s; running %s", run->name, reason, text);
+	say_kept(run);
+}
