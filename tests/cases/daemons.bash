@@ -1,0 +1,126 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# A daemon with directories of its own below one ROOT: how it is given them,
+# and how it and its mounts are taken down. Sourced by helpers.bash and by the
+# scripts in contrib/ that start daemons. LARDER is the program's path.
+
+# xdg_dirs ROOT prints assignments for env: directories in ROOT.
+xdg_dirs() {
+	printf '%s\n' "HOME=$1/home" "TMPDIR=$1/tmp" \
+		"XDG_CACHE_HOME=$1/cache" "XDG_CONFIG_HOME=$1/config" \
+		"XDG_RUNTIME_DIR=$1/run" "XDG_STATE_HOME=$1/state"
+}
+
+# make_xdg_dirs ROOT
+make_xdg_dirs() {
+	mkdir -p "$1"/{home,tmp,cache,config,run,state}
+	chmod 700 "$1/run"
+}
+
+# ---- waiting
+
+# wait_until [-t SECONDS] COMMAND... polls until COMMAND succeeds, for at most
+# SECONDS (10).
+wait_until() {
+	local tries=500
+	if [ "$1" = -t ]; then
+		tries=$(($2 * 50))
+		shift 2
+	fi
+	until "$@"; do
+		tries=$((tries - 1))
+		if [ "$tries" -le 0 ]; then
+			echo "did not come true: $*" >&2
+			return 1
+		fi
+		sleep 0.02
+	done
+}
+
+# ---- what is left below ROOT
+
+# fuse_mounts ROOT prints "MINOR MOUNT-POINT" of each FUSE mount below ROOT,
+# the latest first; the connection in fusectl is named by the device's minor.
+fuse_mounts() {
+	local dev point rest
+	while read -r _ _ dev _ point rest; do
+		[[ ${rest##* - } == fuse* ]] || continue
+		point=$(printf '%b' "$point")
+		[[ $point == "$1"/* ]] || continue
+		printf '%s %s\n' "${dev#*:}" "$point"
+	done </proc/self/mountinfo | tac
+}
+
+no_fuse_mounts() {
+	[ -z "$(fuse_mounts "$1")" ]
+}
+
+# daemon_pids ROOT prints the processes of the daemon that serves the store
+# below ROOT, by the environment it was started with.
+daemon_pids() {
+	local pid
+	while IFS=/ read -r _ _ pid _; do
+		if [[ $(readlink "/proc/$pid/exe") == */larderd* ]]; then
+			echo "$pid"
+		fi
+	done < <(grep -lsxzF "XDG_RUNTIME_DIR=$1/run" /proc/[0-9]*/environ)
+}
+
+no_daemon() {
+	[ -z "$(daemon_pids "$1")" ]
+}
+
+# take_down ROOT unmounts all below ROOT and ends its daemon, by force where
+# that is needed. Fails when it was: the daemon must end when it is told to,
+# unless the test has set may_hang.
+take_down() {
+	local minor point pid failed=0
+	while read -r minor point; do
+		timeout 10 fusermount3 -u "$point" 2>/dev/null || true
+	done < <(fuse_mounts "$1")
+
+	if ! no_daemon "$1"; then
+		stop_daemon "$1" || failed=1
+	fi
+
+	while read -r minor point; do
+		echo "teardown: $point was still mounted" >&2
+		failed=1
+		abort_connection "$minor"
+		fusermount3 -uz "$point" || umount -l "$point" || true
+	done < <(fuse_mounts "$1")
+
+	[ "$failed" -eq 0 ] || [ -n "${may_hang-}" ]
+}
+
+# stop_daemon ROOT
+stop_daemon() {
+	local pid
+	# shellcheck disable=SC2046 # assignments without spaces
+	env $(xdg_dirs "$1") timeout 10 "$LARDER" daemon stop \
+		>/dev/null 2>&1 || true
+	# Root's command is another user's peer: the supervisor ends by signal.
+	if ! no_daemon "$1"; then
+		for pid in $(daemon_pids "$1"); do
+			kill -TERM "$pid" 2>/dev/null || true
+		done
+		wait_until no_daemon "$1" 2>/dev/null && return
+	else
+		return 0
+	fi
+	for pid in $(daemon_pids "$1"); do
+		echo "teardown: killed daemon $pid" >&2
+		kill -KILL "$pid" 2>/dev/null || true
+	done
+	wait_until no_daemon "$1" || true
+	return 1
+}
+
+# abort_connection MINOR makes every request of a hanging mount fail.
+abort_connection() {
+	local control=/sys/fs/fuse/connections
+	[ -e "$control/$1" ] ||
+		mount -t fusectl fusectl "$control" 2>/dev/null || true
+	[ ! -e "$control/$1/abort" ] || echo 1 >"$control/$1/abort"
+}
