@@ -45,18 +45,13 @@ static uint64_t own_ino(const char *name)
 int log_own_each(struct log *l, int (*each)(void *arg, uint64_t ino), void *arg)
 {
 	_cleanup_closedir_ DIR *dir = NULL;
-	_cleanup_close_ int fd = -1;
 	struct dirent *de;
 	uint64_t ino;
 	int r;
 
-	fd = openat(l->datafd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	dir = fdopendir(fd);
-	if (!dir)
-		return -errno;
-	steal_fd(&fd);
+	r = io_opendir_at(l->datafd, ".", &dir);
+	if (r < 0)
+		return r;
 	while ((errno = 0, de = readdir(dir))) {
 		ino = own_ino(de->d_name);
 		r = ino ? each(arg, ino) : 0;

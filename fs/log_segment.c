@@ -275,18 +275,13 @@ static uint32_t segment_number(const char *name)
 int log_segments_load(struct log *l)
 {
 	_cleanup_closedir_ DIR *dir = NULL;
-	_cleanup_close_ int fd = -1;
 	struct dirent *de;
 	uint32_t number;
 	int r;
 
-	fd = openat(l->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	dir = fdopendir(fd);
-	if (!dir)
-		return -errno;
-	steal_fd(&fd);
+	r = io_opendir_at(l->dirfd, ".", &dir);
+	if (r < 0)
+		return r;
 	while ((errno = 0, de = readdir(dir))) {
 		number = segment_number(de->d_name);
 		if (number == 0)

@@ -368,17 +368,9 @@ int mount_state_each(int mountsfd,
 {
 	_cleanup_closedir_ DIR *dir = NULL;
 	struct dirent *de;
-	int fd, r = 0;
+	int r;
 
-	fd = openat(mountsfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	dir = fdopendir(fd);
-	if (!dir) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
+	r = io_opendir_at(mountsfd, ".", &dir);
 	while (r == 0 && (de = readdir(dir)) != NULL) {
 		struct mount_state s;
 
@@ -404,17 +396,9 @@ static uint64_t dir_bytes(int atfd, const char *name)
 	_cleanup_closedir_ DIR *dir = NULL;
 	uint64_t sum = 0;
 	struct dirent *de;
-	int fd;
 
-	fd = openat(atfd, name,
-		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
+	if (io_opendir_at(atfd, name, &dir) < 0)
 		return 0;
-	dir = fdopendir(fd);
-	if (!dir) {
-		close(fd);
-		return 0;
-	}
 	while ((de = readdir(dir)) != NULL) {
 		struct stat st;
 

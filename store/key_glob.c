@@ -178,17 +178,12 @@ static int name_order(const void *a, const void *b)
 static int names_read(struct names *n, int dirfd)
 {
 	_cleanup_closedir_ DIR *dir = NULL;
-	_cleanup_close_ int fd = -1;
 	struct dirent *de;
 	int r;
 
-	fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	dir = fdopendir(fd);
-	if (!dir)
-		return -errno;
-	steal_fd(&fd);
+	r = io_opendir_at(dirfd, ".", &dir);
+	if (r < 0)
+		return r;
 	while ((errno = 0, de = readdir(dir))) {
 		if (strcmp(de->d_name, ".") == 0 ||
 		    strcmp(de->d_name, "..") == 0)

@@ -355,6 +355,23 @@ int io_remove_tree(int dirfd, const char *path)
 	return removal_entry(&rm, dirfd, path, 0);
 }
 
+int io_opendir_at(int dirfd, const char *name, DIR **ret_dir)
+{
+	_cleanup_close_ int fd = -1;
+	DIR *dir;
+
+	fd = openat(dirfd, name,
+		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (!dir)
+		return -errno;
+	steal_fd(&fd);
+	*ret_dir = dir;
+	return 0;
+}
+
 char *io_path(const char *fmt, ...)
 {
 	va_list ap;

@@ -6,6 +6,7 @@
 #ifndef LARDER_BASE_IO_H
 #define LARDER_BASE_IO_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,6 +36,11 @@ int io_mkdir_p(const char *path, mode_t mode);
 /* Removes `path` and all below it; an absent path is no error. Does not
  * cross into another file system and never follows a symbolic link. */
 int io_remove_tree(int dirfd, const char *path);
+
+/* The directory `name` in `dirfd` ("." is `dirfd` itself, read from its
+ * start), for readdir(); the caller closes it. A symbolic link is not
+ * followed. */
+int io_opendir_at(int dirfd, const char *name, DIR **ret_dir);
 
 /* An allocated "a/b" (asprintf); NULL when memory is short. */
 char *io_path(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -135,15 +135,12 @@ int publish_file(int dirfd, const char *final, const void *data, size_t len,
 int publish_sweep(int dirfd)
 {
 	_cleanup_closedir_ DIR *dir = NULL;
-	_cleanup_close_ int fd = open_dir(dirfd);
 	struct dirent *de;
+	int r;
 
-	if (fd < 0)
-		return -errno;
-	dir = fdopendir(fd);
-	if (!dir)
-		return -errno;
-	dirfd = steal_fd(&fd);
+	r = io_opendir_at(dirfd, ".", &dir);
+	if (r < 0)
+		return r;
 	while ((errno = 0, de = readdir(dir))) {
 		if (strncmp(de->d_name, PUBLISH_TMP_PREFIX,
 			    strlen(PUBLISH_TMP_PREFIX)) != 0)

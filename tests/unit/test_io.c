@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "store/base/cleanup.h"
 #include "store/base/io.h"
 
 static char dir[PATH_MAX];
@@ -360,6 +361,23 @@ static void test_path(void **state)
 	free(path);
 }
 
+static void test_opendir(void **state)
+{
+	_cleanup_closedir_ DIR *d = NULL;
+	DIR *none = NULL;
+
+	(void)state;
+	assert_int_equal(mkdir("sub", 0700), 0);
+	assert_int_equal(symlink("sub", "link"), 0);
+	assert_int_equal(io_opendir_at(AT_FDCWD, "absent", &none), -ENOENT);
+	assert_int_equal(io_opendir_at(AT_FDCWD, "link", &none), -ENOTDIR);
+	assert_null(none);
+	assert_int_equal(io_opendir_at(AT_FDCWD, "sub", &d), 0);
+	assert_int_equal(rmdir("sub"), 0);
+	assert_null(readdir(d));
+	assert_int_equal(unlink("link"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -374,6 +392,7 @@ int main(void)
 		IN_DIR(test_remove_tree_keeps_link_targets),
 		IN_DIR(test_remove_deep_tree),
 		IN_DIR(test_remove_closed_directories),
+		IN_DIR(test_opendir),
 		cmocka_unit_test(test_path),
 		IN_DIR(test_remove_stops_at_file_system),
 		IN_DIR(test_remove_stops_at_bind_mount),
