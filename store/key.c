@@ -18,7 +18,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 
-#define KEY_VERSION 1
+#define KEY_VERSION 2
 #define PARTS_CAP_MIN 16
 
 /* Parts */
@@ -151,14 +151,23 @@ int key_add_env(struct key_parts *p, const char *var)
 	return key_parts_add(p, "env", var, &digest);
 }
 
-int key_add_salt(struct key_parts *p, const char *salt)
+static int add_text(struct key_parts *p, const char *kind, const char *name,
+		    const char *text)
 {
 	struct digest digest;
-	int r = digest_of(salt, strlen(salt), &digest);
+	int r = digest_of(text, strlen(text), &digest);
 
-	if (r < 0)
-		return r;
-	return key_parts_add(p, "salt", "", &digest);
+	return r < 0 ? r : key_parts_add(p, kind, name, &digest);
+}
+
+int key_add_salt(struct key_parts *p, const char *salt)
+{
+	return add_text(p, "salt", "", salt);
+}
+
+int key_add_platform(struct key_parts *p)
+{
+	return add_text(p, "platform", key_platform(), key_platform());
 }
 
 /* Fingerprint */
@@ -190,8 +199,7 @@ int key_fingerprint(struct key_parts *p, struct digest *ret_digest)
 	if (p->count == 0)
 		return -EINVAL;
 	key_parts_sort(p);
-	buf_printf(&text, "larder-key %d\nplatform %s\n", KEY_VERSION,
-		   key_platform());
+	buf_printf(&text, "larder-key %d\n", KEY_VERSION);
 	for (i = 0; i < p->count; i++)
 		put_part(&text, &p->items[i]);
 	if (buf_error(&text))

@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Keys. A key is a string of the user's own, or a fingerprint: the SHA-256 of
- * the format version, the platform and the sorted parts. A part is (kind,
- * name, digest); an entry keeps its parts, so that a miss can be explained.
+ * the format version and the sorted parts. A part is (kind, name, digest); an
+ * entry keeps its parts, so that a miss can be explained.
  *
  * Fingerprint input, each line ended by '\n':
- *	larder-key 1
- *	platform <uname -s>-<uname -m>, both lower case
+ *	larder-key 2
  *	<kind> <hex digest> <name with '\\' and '\n' escaped>	(sorted bytewise)
+ *
+ *	kind	  name			digest of
+ *	file	  path			its content
+ *	link	  path			a symbolic link's target
+ *	env	  variable		its value; zeros where it is not set
+ *	salt				the text
+ *	script	  command line		what it prints on standard output
+ *	command	  command line		the same, of a tool's probe
+ *	platform  key_platform()	that name
  */
 #ifndef LARDER_KEY_H
 #define LARDER_KEY_H
@@ -24,7 +32,7 @@
 #define KEY_PART_NAME_MAX 65535
 
 struct key_part {
-	char *kind; /* "file", "env", "salt", "mode" */
+	char *kind; /* of the table above */
 	char *name; /* a path relative to the root, a variable's name, ... */
 	struct digest digest;
 };
@@ -68,6 +76,7 @@ int key_add_files(struct key_parts *p, int rootfd, const char *glob,
  * differ), and a salt. */
 int key_add_env(struct key_parts *p, const char *var);
 int key_add_salt(struct key_parts *p, const char *salt);
+int key_add_platform(struct key_parts *p);
 
 /* Sorts and hashes. -EINVAL for no parts. */
 int key_fingerprint(struct key_parts *p, struct digest *ret_digest);

@@ -14,7 +14,6 @@ static void print_parts(const struct wanted *w)
 	json_t *part;
 	size_t i;
 
-	printf("platform %s\n", key_platform());
 	json_array_foreach(parts, i, part)
 	{
 		printf("%-8s %.12s ", field_text(part, "kind"),
@@ -34,8 +33,7 @@ static int run(const struct args *args)
 	if (wanted_compute(&args->key, &w, &f) < 0)
 		return out_failure(&f);
 	if (args->json) {
-		o = json_pack("{s:s, s:s}", "platform", key_platform(), "key",
-			      w.key);
+		o = json_pack("{s:s}", "key", w.key);
 		if (args->explain)
 			json_object_set_new(o, "parts", wanted_parts(&w));
 		return out_json(o);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The key that KEY OPTIONS ask for: a fingerprint with its parts, or a key of
- * the user's own. Files are relative to the current directory.
+ * the user's own.
  */
 #ifndef LARDER_TOOLS_FINGERPRINT_H
 #define LARDER_TOOLS_FINGERPRINT_H
 
 #include <jansson.h>
 
-#include "options.h"
+#include "key_options.h"
 #include "out.h"
 #include "store/key.h"
 
@@ -22,8 +22,9 @@ struct wanted {
 		"", KEY_PARTS_INIT \
 	}
 
-/* 0, or a negative errno with the sentence. */
-int wanted_compute(const struct key_options *options, struct wanted *ret_wanted,
+/* 0, or a negative errno with the sentence. `o` is as key_options_check()
+ * wants it, and a key in it is valid. */
+int wanted_compute(const struct key_options *o, struct wanted *ret_wanted,
 		   struct failure *ret_failure);
 void wanted_release(struct wanted *w);
 

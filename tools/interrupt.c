@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Signal handlers. They use only a signal's number, a descriptor and a
- * process id, and call only shutdown() and kill(). Owns the dispositions that
- * were there before.
+ * process id, and call only shutdown(), kill(), sigaction() and raise(). Owns
+ * the dispositions that were there before.
  */
 #include "interrupt.h"
 
@@ -30,6 +30,16 @@ static void pass_on(int signo)
 {
 	if (child > 0 && signo != SIGINT && signo != SIGQUIT)
 		kill((pid_t)child, signo);
+}
+
+static void end_group(int signo)
+{
+	struct sigaction sa = { .sa_handler = SIG_DFL };
+
+	if (child > 0)
+		kill(-(pid_t)child, SIGKILL);
+	sigaction(signo, &sa, NULL);
+	raise(signo);
 }
 
 /* A signal that was ignored stays ignored (nohup). */
@@ -92,6 +102,20 @@ void interrupt_forward(pid_t pid)
 }
 
 void interrupt_restore(void)
+{
+	child = 0;
+	uninstall(NSIGNALS);
+}
+
+void interrupt_guard(pid_t group)
+{
+	child = (sig_atomic_t)group;
+	if (group > 0)
+		install(end_group, NSIGNALS);
+	sigprocmask(SIG_SETMASK, &mask_before, NULL);
+}
+
+void interrupt_unguard(void)
 {
 	child = 0;
 	uninstall(NSIGNALS);

@@ -26,4 +26,12 @@ void interrupt_child(void);	   /* in the child: as it was, unblocked */
 void interrupt_forward(pid_t pid); /* in the parent: unblocks */
 void interrupt_restore(void);	   /* when the child has ended */
 
+/*
+ * Behind interrupt_hold() and fork(): until interrupt_unguard(), a signal
+ * kills the process group `group` and then ends this process as it would have
+ * without; 0 only unblocks.
+ */
+void interrupt_guard(pid_t group);
+void interrupt_unguard(void);
+
 #endif

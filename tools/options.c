@@ -31,20 +31,6 @@ const struct option_def options_common[] = {
 	OPTION_END
 };
 
-const struct option_def options_key[] = {
-	{ "key-file", 0, OPTION_LIST, "GLOB", ARG(key.files),
-	  "Content of the files that match, relative to the current "
-	  "directory; ** stands for any number of directories. It is an "
-	  "error when none does." },
-	{ "key-env", 0, OPTION_LIST, "VAR", ARG(key.envs),
-	  "Value of an environment variable; unset and empty differ." },
-	{ "salt", 0, OPTION_LIST, "STR", ARG(key.salts),
-	  "Any text, for example a version to start anew with." },
-	{ "key", 0, OPTION_VALUE, "STR", ARG(key.key),
-	  "This key instead of a fingerprint; alone." },
-	OPTION_END
-};
-
 const struct option_def *options_table(const struct command *cmd,
 				       unsigned index, const char **ret_title)
 {
@@ -164,15 +150,19 @@ static const struct option_def *find_option(const struct command *cmd,
 	return NULL;
 }
 
-static int strings_add(struct strings *s, const char *value)
+static int set_seconds(const struct option_def *def, const char *value,
+		       unsigned *ret_seconds)
 {
-	const char **items =
-		reallocarray(s->items, s->count + 1, sizeof(*items));
+	char *end;
+	unsigned long n = strtoul(value, &end, 10);
 
-	if (!items)
-		return out_error(EXIT_ERROR, "out of memory");
-	s->items = items;
-	s->items[s->count++] = value;
+	if (*value < '0' || *value > '9' || *end || n < 1 ||
+	    n > KEY_TIMEOUT_MAX_S)
+		return out_error(EXIT_USAGE,
+				 "--%s %s: give a number of seconds from 1 to "
+				 "%u",
+				 def->name, value, KEY_TIMEOUT_MAX_S);
+	*ret_seconds = (unsigned)n;
 	return 0;
 }
 
@@ -194,7 +184,11 @@ static int set_option(struct parser *p, const struct option_def *def,
 		*text = value;
 		return 0;
 	case OPTION_LIST:
-		return strings_add(field, value);
+		return strings_add(field, value) < 0 ?
+			       out_error(EXIT_ERROR, "out of memory") :
+			       0;
+	case OPTION_SECONDS:
+		return set_seconds(def, value, field);
 	}
 	return 0;
 }
@@ -305,15 +299,6 @@ static int check_word(const char *option, const char *value)
 			 option, value, KEY_MAX);
 }
 
-static int check_key_options(const struct key_options *k)
-{
-	if (!k->key || k->files.count + k->envs.count + k->salts.count == 0)
-		return 0;
-	return out_error(EXIT_USAGE,
-			 "--key stands alone: it is the key, and the other "
-			 "key options make a fingerprint");
-}
-
 static int check_branch(const char *branch)
 {
 	if (!branch ||
@@ -353,7 +338,7 @@ static int check_args(const struct command *cmd, const struct args *a)
 	if (!r)
 		r = check_branch(a->branch);
 	if (!r)
-		r = check_key_options(&a->key);
+		r = key_options_check(&a->key);
 	return r ? r : check_count(cmd, a);
 }
 
@@ -387,9 +372,7 @@ int options_parse(const struct command *cmd, int argc, char **argv,
 
 void args_release(struct args *args)
 {
-	free(args->key.files.items);
-	free(args->key.envs.items);
-	free(args->key.salts.items);
+	key_options_release(&args->key);
 	free(args->paths.items);
 	free(args->operands);
 }

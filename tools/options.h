@@ -10,18 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "key_options.h"
+
 struct command;
-
-struct strings {
-	const char **items;
-	size_t count;
-};
-
-/* KEY OPTIONS: what a key is made of. */
-struct key_options {
-	struct strings files, envs, salts;
-	const char *key; /* a key of the user's own, which stands alone */
-};
 
 struct args {
 	/* of every command */
@@ -39,14 +30,19 @@ struct args {
 	unsigned count;
 };
 
-enum option_kind { OPTION_FLAG, OPTION_VALUE, OPTION_LIST };
+enum option_kind {
+	OPTION_FLAG,
+	OPTION_VALUE,
+	OPTION_LIST,
+	OPTION_SECONDS, /* 1 to KEY_TIMEOUT_MAX_S */
+};
 
 struct option_def {
 	const char *name; /* without the dashes */
 	char letter;	  /* of its short form, or 0 */
 	enum option_kind kind;
 	const char *value; /* what the value is called; NULL for flags */
-	size_t offset;	   /* in struct args: bool, char * or strings */
+	size_t offset; /* in struct args: bool, char *, strings or unsigned */
 	const char *help;
 };
 
@@ -56,7 +52,7 @@ struct option_def {
 	}
 
 extern const struct option_def options_common[];
-extern const struct option_def options_key[];
+extern const struct option_def options_key[]; /* key_options.c */
 
 /*
  * Parses what follows the subcommand's name. Options may stand behind

@@ -374,15 +374,16 @@ static void test_order_does_not_matter(void **state)
  * Made with other tools:
  *
  *	h() { printf %s "$1" | sha256sum | cut -c1-64; }
- *	{ printf 'larder-key 1\nplatform linux-x86_64\n'
+ *	{ printf 'larder-key 2\n'
  *	  { printf 'file %s a/b.txt\n' $(h hello)
  *	    printf 'file %s new\\nline\\\\\n' $(h hello)
  *	    printf 'env %s HOME_OF_TESTS\n' $(h value)
  *	    printf 'env %064d UNSET_IN_TESTS\n' 0
+ *	    printf 'platform %s linux-x86_64\n' $(h linux-x86_64)
  *	    printf 'salt %s \n' $(h pepper); } | LC_ALL=C sort; } | sha256sum
  */
 #define GOLDEN_FINGERPRINT \
-	"f5ae55794329264ce05ade9e51fe191e0ffd26a93877a0492ebe8332f254baff"
+	"e4cff1078a97babdd96c5f93b996d04d110880e6f1a771001e08e80781480d7d"
 
 static void test_golden_fingerprint(void **state)
 {
@@ -397,13 +398,14 @@ static void test_golden_fingerprint(void **state)
 	setenv("HOME_OF_TESTS", "value", 1);
 	unsetenv("UNSET_IN_TESTS");
 	assert_int_equal(key_add_salt(&p, "pepper"), 0);
+	assert_int_equal(key_add_platform(&p), 0);
 	assert_int_equal(key_add_env(&p, "UNSET_IN_TESTS"), 0);
 	assert_int_equal(key_parts_add(&p, "file", "new\nline\\", &hello), 0);
 	assert_int_equal(key_parts_add(&p, "file", "a/b.txt", &hello), 0);
 	assert_int_equal(key_parts_add(&p, "file", "a/b.txt", &hello), 0);
 	assert_int_equal(key_add_env(&p, "HOME_OF_TESTS"), 0);
 	assert_int_equal(key_fingerprint(&p, &key), 0);
-	assert_int_equal(p.count, 5);
+	assert_int_equal(p.count, 6);
 	digest_hex(&key, hex);
 	assert_string_equal(hex, GOLDEN_FINGERPRINT);
 }

@@ -57,6 +57,38 @@ differs() {
 	[ "$(larder key --key-file 'src/*.c')" = "$before" ]
 }
 
+@test "a pattern that ends in ? may match nothing" {
+	run larder key --key-file .npmrc
+	[ "$status" -eq 1 ]
+	[[ $output == *"'.npmrc?'"* ]]
+	without=$(larder key --key-file package-lock.json)
+	[ "$(larder key --key-file package-lock.json --key-file '.npmrc?')" = \
+		"$without" ]
+	echo registry >.npmrc
+	with=$(larder key --key-file package-lock.json --key-file '.npmrc?')
+	[ "$with" != "$without" ]
+	[ "$with" = "$(larder key --key-file package-lock.json \
+		--key-file .npmrc)" ]
+	# The wildcard is still to be had, before another one.
+	[ "$(larder key --key-file 'src/?.??')" = \
+		"$(larder key --key-file 'src/a.c')" ]
+	run larder key --key-file '?'
+	[ "$status" -eq 2 ]
+}
+
+@test "the platform is a part, unless it is left out" {
+	key=$(larder key --salt x)
+	[ "$key" != "$(larder key --salt x --any-platform)" ]
+	run larder key --explain --salt x
+	[[ $output == *"$(uname -s | tr A-Z a-z)-$(uname -m)"* ]]
+	run larder key --explain --salt x --any-platform
+	[[ $output != *platform* ]]
+	run larder key --any-platform
+	[ "$status" -eq 2 ]
+	run larder key --key x --any-platform
+	[ "$status" -eq 2 ]
+}
+
 @test "--explain names the parts" {
 	run larder key --explain --key-file 'src/**/*.c' --salt one
 	[ "$status" -eq 0 ]
@@ -65,7 +97,8 @@ differs() {
 	[[ $output == *"key "* ]]
 	need jq
 	run_json key --explain --key-file 'src/**/*.c' --salt one
-	[ "$(json '[.parts[].kind] | sort | join(" ")')" = 'file file salt' ]
+	[ "$(json '[.parts[].kind] | sort | join(" ")')" = \
+		'file file platform salt' ]
 	[ "$(json '.parts[] | select(.name == "src/a.c") | .digest')" = \
 		"$(sha256sum <src/a.c | cut -d' ' -f1)" ]
 }
