@@ -14,6 +14,7 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -36,6 +37,10 @@
  * the processors are busy, nothing is won or lost: the poll yields. */
 #define SPIN_NS 200000
 
+/* The heap is trimmed after so many requests and then so long a silence. */
+#define TRIM_AFTER 1024
+#define TRIM_SILENCE_MS 1000
+
 #define IDLE_MAX 2     /* followers that are kept */
 #define IDLE_SECONDS 5 /* the others end after so long */
 
@@ -54,9 +59,10 @@ struct thread {
 };
 
 struct loop {
-	const struct loop_ops *ops; /* constant, as the next four */
+	const struct loop_ops *ops; /* constant, as the next two */
 	void *arg;
 	size_t buf_size;
+	unsigned long served; /* since the last trim; the reader's own */
 	int fd;
 	int stop_fd; /* eventfd, readable once the loop is to end */
 
@@ -93,7 +99,8 @@ static void loop_end(struct loop *l)
 	(void)!write(l->stop_fd, &one, sizeof(one));
 }
 
-/* Sleeps until there is a request or the loop ends. */
+/* Sleeps until there is a request or the loop ends. A burst of requests leaves
+ * a heap with holes behind: the first long silence gives them back. */
 static void loop_sleep(struct loop *l)
 {
 	struct pollfd fds[] = {
@@ -101,6 +108,12 @@ static void loop_sleep(struct loop *l)
 		{ .fd = l->stop_fd, .events = POLLIN },
 	};
 
+	if (l->served >= TRIM_AFTER) {
+		if (poll(fds, 2, TRIM_SILENCE_MS) != 0)
+			return;
+		l->served = 0;
+		malloc_trim(0);
+	}
 	(void)!poll(fds, 2, -1);
 }
 
@@ -135,6 +148,7 @@ static void thread_read(struct thread *t)
 		ssize_t n = loop_receive(l, t->buf);
 
 		if (n > 0) {
+			l->served++;
 			l->ops->process(l->arg, t->buf, n);
 			continue;
 		}
