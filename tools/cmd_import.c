@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* larder import: a directory or a tar becomes an entry. */
+/* larder import: a directory, a tar or a SquashFS image becomes an entry. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -12,6 +12,7 @@
 #include "fingerprint.h"
 #include "fs/rpc.h"
 #include "out.h"
+#include "squashfs.h"
 #include "store/base/cleanup.h"
 
 /* A descriptor of what is to be read, or -1 after the error was told. */
@@ -41,8 +42,23 @@ static bool is_directory(int fd)
 	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* Puts the tar of an image in the place of the image. 0 or the exit code. */
+static int read_image(int *fd, struct squashfs *ret_image)
+{
+	struct failure f;
+	int tar;
+
+	if (squashfs_check(&f) < 0 ||
+	    squashfs_read(*fd, ret_image, &tar, &f) < 0)
+		return out_failure(&f);
+	close(*fd);
+	*fd = tar;
+	return 0;
+}
+
 static int run(const struct args *args)
 {
+	_cleanup_squashfs_ struct squashfs image = SQUASHFS_INIT;
 	_cleanup_wanted_ struct wanted wanted = WANTED_INIT;
 	const char *source = args->operands[0];
 	_cleanup_close_ int fd = -1;
@@ -57,6 +73,11 @@ static int run(const struct args *args)
 	fd = open_source(source, &r);
 	if (fd < 0)
 		return r;
+	if (squashfs_is_image(fd)) {
+		r = read_image(&fd, &image);
+		if (r)
+			return r;
+	}
 	params = client_params(args);
 	json_object_set_new(params, "label",
 			    rpc_string(source, strlen(source)));
@@ -75,13 +96,15 @@ static const struct option_def options[] = {
 
 const struct command cmd_import = {
 	.name = "import",
-	.summary = "make an entry of a directory or a tar",
+	.summary = "make an entry of a directory, a tar or a SquashFS image",
 	.synopsis = "DIR --name NAME (--key KEY | KEY OPTIONS)\n"
-		    "TAR --name NAME (--key KEY | KEY OPTIONS)\n"
+		    "TAR|IMAGE --name NAME (--key KEY | KEY OPTIONS)\n"
 		    "- --name NAME (--key KEY | KEY OPTIONS) < TAR",
-	.description = "Stores the tree of a directory or a tar and prints the "
+	.description = "Stores the tree of a directory, of a tar in any usual "
+		       "compression or of a SquashFS image, and prints the "
 		       "new entry as NAME@KEY. Content that is stored already "
-		       "is not stored again.",
+		       "is not stored again. Images need the package "
+		       "squashfs-tools-ng.",
 	.options = options,
 	.key_options = true,
 	.operands_min = 1,

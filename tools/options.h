@@ -23,6 +23,7 @@ struct args {
 
 	/* of some */
 	const char *name, *branch, *output, *mount_options;
+	const char *format, *compressor, *block_size;
 	struct strings paths;
 	bool always, empty, resume, lazy, discard, force, explain;
 
