@@ -40,6 +40,7 @@
 
 /* Not in the headers of the oldest kernel supported. */
 #define NOTIFY_RESEND 7
+#define UNIQUE_RESEND (UINT64_C(1) << 63)
 
 struct session {
 	struct ops_env env; /* first: it is libfuse's user data */
@@ -356,7 +357,10 @@ static void session_process(void *arg, void *buf, size_t len)
 		return;
 	}
 	ops_set_kill_priv(request_kills_priv(in));
+	view_request_begin(in->unique & ~UNIQUE_RESEND,
+			   in->unique & UNIQUE_RESEND);
 	process_buf(s, buf, len);
+	view_request_end(s->env.view);
 }
 
 /* EINTR, and ENOENT (the request was aborted while it was read), are no

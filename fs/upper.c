@@ -208,6 +208,21 @@ static int tables_init(struct upper *u, const struct upper_options *opt)
 	return 0;
 }
 
+/* Those of an earlier connection: a new one counts from the start again. */
+static void forget_requests(struct upper *u)
+{
+	int r;
+
+	if (u->nrequests == 0)
+		return;
+	u->nrequests = 0;
+	upper_requests_put(u, &u->items);
+	r = upper_append(u, NULL, 0);
+	if (r < 0)
+		log_warn(r, "upper: requests of an earlier mount are still in "
+			    "the log");
+}
+
 int upper_open(struct upper *u, const struct upper_options *opt,
 	       bool *ret_damaged)
 {
@@ -235,6 +250,8 @@ int upper_open(struct upper *u, const struct upper_options *opt,
 		if (r < 0)
 			log_warn(r, "upper: giving space back");
 	}
+	if (!opt->adopt && u->log && !damaged)
+		forget_requests(u);
 	*ret_damaged = damaged;
 	return 0;
 }
@@ -285,8 +302,11 @@ static int append(struct upper *u, const void *data, size_t len)
 
 int upper_append(struct upper *u, const void *data, size_t len)
 {
-	int r = append(u, data, len);
+	int r;
 
+	upper_request_put(u);
+	r = append(u, data, len);
+	upper_request_put_done(u, r == 0);
 	upper_drop_spares(u);
 	buf_reset(&u->items);
 	return r;
@@ -317,6 +337,7 @@ int upper_clear(struct upper *u)
 					  .next_seq = u->next_seq,
 					  .epoch = u->epoch };
 	item_put(&u->items, &item);
+	upper_requests_put(u, &u->items);
 	r = upper_append(u, NULL, 0);
 	if (r < 0)
 		log_warn(r, "upper: inode numbers may be used again");

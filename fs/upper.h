@@ -10,6 +10,10 @@
  * starts a new one, so what belongs to its snapshot is known by its number, however
  * much is changed while it runs.
  *
+ * Requests: a record made for a request of the kernel names it, so that one
+ * that was done and not answered when the worker died is not done twice
+ * (upper_request.c).
+ *
  * Space: what dies is only noted here. It goes back (log_release, trimming
  * of own files) in a reclaim, after the log that says so was synced: else a
  * power cut could bring back a synced file without its data.
@@ -34,11 +38,18 @@
 
 #define UPPER_FRESH 8 /* inodes one record may add */
 #define UPPER_BLOBS 4 /* targets and xattr sets one record may set */
+#define UPPER_REQUESTS ITEM_REQUESTS_MAX
 
 struct upper_tree {
 	bool used;
 	struct digest digest;
 	struct store_tree *tree; /* NULL: empty base, or not in the store */
+};
+
+/* A request of the kernel that is in the log. */
+struct upper_request {
+	uint64_t unique;
+	uint64_t ino; /* the inode that its record begins with */
 };
 
 struct upper_range {
@@ -64,6 +75,10 @@ struct upper {
 	bool broken; /* tables and log differ; nothing works any more */
 
 	struct buf items; /* the record being made */
+
+	/* Not known to be answered. */
+	struct upper_request requests[UPPER_REQUESTS];
+	unsigned nrequests;
 
 	/* Memory for the record being made. */
 	struct inode *fresh[UPPER_FRESH];
@@ -150,6 +165,27 @@ struct upper_reclaim {
 };
 int upper_reclaim_begin(struct upper *u, struct upper_reclaim *ret_job);
 void upper_reclaim_end(struct upper *u, struct upper_reclaim *job, bool synced);
+
+/*
+ * upper_request.c. The calling thread works for the kernel's request `unique`
+ * (0: for none) from here on, and no longer once it is answered: _end (write
+ * lock), wanted where _recorded. `resent`: an earlier worker may have done it.
+ */
+void upper_request_begin(uint64_t unique, bool resent);
+bool upper_request_recorded(void);
+void upper_request_end(struct upper *u);
+
+/* Whether the thread's request is in the log from an earlier worker: it is to
+ * be answered and not done again. *ret_ino: what it made or linked. Says so
+ * once. Write lock. */
+bool upper_request_done(struct upper *u, uint64_t *ret_ino);
+
+/* For upper*.c: the list as an item; the same with the thread's request in
+ * it, where it works for one, and what became of that record. */
+void upper_requests_put(const struct upper *u, struct buf *items);
+void upper_request_put(struct upper *u);
+void upper_request_put_done(struct upper *u, bool written);
+void upper_requests_apply(struct upper *u, const struct item_requests *list);
 
 /* For upper_apply.c and upper_checkpoint.c. */
 void upper_note_dead(struct upper *u, struct log_pos pos, uint64_t len);

@@ -432,6 +432,9 @@ static int apply_item(struct upper *u, const struct item *item,
 		u->epoch = item->state.epoch;
 		u->changed = item->state.changed;
 		return 0;
+	case ITEM_REQUESTS:
+		upper_requests_apply(u, &item->requests);
+		return 0;
 	}
 	return -EBADMSG;
 }
@@ -509,6 +512,7 @@ static int reserve_item(struct upper *u, const struct item *item)
 	case ITEM_EPOCH:
 	case ITEM_COMMITTED:
 	case ITEM_STATE:
+	case ITEM_REQUESTS:
 		return 0;
 	}
 	return -EBADMSG;

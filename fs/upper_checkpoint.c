@@ -152,6 +152,8 @@ static int put_all(struct writer *w)
 	/* Last, since applying the others counts numbers up. */
 	if (r == 0)
 		r = put_state(w);
+	if (r == 0)
+		upper_requests_put(w->u, &w->items);
 	return r < 0 ? r : flush(w);
 }
 

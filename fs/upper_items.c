@@ -125,6 +125,11 @@ void item_put(struct buf *b, const struct item *item)
 	case ITEM_STATE:
 		put_state(b, &item->state);
 		break;
+	case ITEM_REQUESTS:
+		buf_put_u8(b, item->requests.count);
+		buf_put(b, item->requests.list,
+			item->requests.count * ITEM_REQUEST_BYTES);
+		break;
 	}
 }
 
@@ -297,6 +302,15 @@ static bool take_state(struct cursor *c, struct item_state *s)
 	return s->next_ino > 0 && s->next_seq < UINT64_C(1) << 62;
 }
 
+static bool take_requests(struct cursor *c, struct item_requests *r)
+{
+	r->count = cursor_u8(c);
+	if (r->count > ITEM_REQUESTS_MAX)
+		return false;
+	r->list = cursor_bytes(c, (size_t)r->count * ITEM_REQUEST_BYTES);
+	return r->list || r->count == 0;
+}
+
 static bool take_fields(struct cursor *c, struct item *item)
 {
 	switch (item->type) {
@@ -330,6 +344,8 @@ static bool take_fields(struct cursor *c, struct item *item)
 		return true;
 	case ITEM_STATE:
 		return take_state(c, &item->state);
+	case ITEM_REQUESTS:
+		return take_requests(c, &item->requests);
 	}
 	return false;
 }

@@ -22,6 +22,8 @@
  *	EPOCH	   u32: changes from now on belong to this epoch
  *	COMMITTED  tree, epoch u32: what changed up to the epoch is in the tree
  *	STATE	   next_ino, next_seq u64; epoch, changed u32 (checkpoints)
+ *	REQUESTS   u8 count, then unique, ino u64 of each: all that are in the log
+ *		   and may not be answered
  */
 #ifndef LARDER_FS_UPPER_ITEMS_H
 #define LARDER_FS_UPPER_ITEMS_H
@@ -50,7 +52,11 @@ enum item_type {
 	ITEM_EPOCH,
 	ITEM_COMMITTED,
 	ITEM_STATE,
+	ITEM_REQUESTS,
 };
+
+#define ITEM_REQUESTS_MAX 64
+#define ITEM_REQUEST_BYTES 16
 
 struct item_name {
 	uint64_t parent, ino, seq;
@@ -94,6 +100,11 @@ struct item_state {
 	uint32_t epoch, changed;
 };
 
+struct item_requests {
+	uint8_t count;	  /* at most ITEM_REQUESTS_MAX */
+	const void *list; /* borrowed; ITEM_REQUEST_BYTES each, as encoded */
+};
+
 struct item {
 	enum item_type type;
 	union {
@@ -107,6 +118,7 @@ struct item {
 		uint32_t epoch;
 		struct item_committed committed;
 		struct item_state state;
+		struct item_requests requests;
 	};
 };
 

@@ -61,6 +61,27 @@ int view_writable(const struct view *v)
 	return v->upper.broken ? -EIO : 0;
 }
 
+/* --- requests --- */
+
+void view_request_begin(uint64_t unique, bool resent)
+{
+	upper_request_begin(unique, resent);
+}
+
+void view_request_end(struct view *v)
+{
+	if (!upper_request_recorded())
+		return;
+	pthread_rwlock_wrlock(&v->lock);
+	upper_request_end(&v->upper);
+	pthread_rwlock_unlock(&v->lock);
+}
+
+bool view_request_done(struct view *v, uint64_t *ret_ino)
+{
+	return upper_request_done(&v->upper, ret_ino);
+}
+
 /* --- opening --- */
 
 struct timespec view_now(void)

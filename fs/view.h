@@ -65,6 +65,15 @@ int view_open(struct store_tree *tree, struct fetch *fetch,
 	      bool *ret_damaged);
 void view_close(struct view *v); /* writes a checkpoint where it pays */
 
+/*
+ * The calling thread works for the kernel's request `unique` from _begin to
+ * _end, which follows the answer: what it changes is in the log with that
+ * number. `resent`: an earlier worker may have done it. The call that finds it
+ * done answers as if it had done it now, and changes nothing.
+ */
+void view_request_begin(uint64_t unique, bool resent);
+void view_request_end(struct view *v);
+
 /* Who asks, for ownership of what is made. */
 struct view_cred {
 	uint32_t uid, gid;

@@ -113,6 +113,7 @@ int view_setattr(struct view *v, uint64_t ino, unsigned set,
 		 const struct view_attr *attr, struct view_attr *ret_attr)
 {
 	struct meta m;
+	uint64_t done;
 	int r;
 
 	if (set & ~(unsigned)ATTRS)
@@ -121,6 +122,8 @@ int view_setattr(struct view *v, uint64_t ino, unsigned set,
 	if (r < 0)
 		return r;
 	WRITE_SCOPE(v);
+	if (view_request_done(v, &done))
+		set = 0;
 	r = view_writable(v);
 	if (r == 0)
 		r = view_load(v, ino, &m);

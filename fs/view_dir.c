@@ -133,6 +133,20 @@ static void inherit(struct meta *m, const struct meta *dir,
 		m->mode |= S_ISGID;
 }
 
+/* What was made or linked before the worker that did it died. */
+static int answer_again(struct view *v, uint64_t ino,
+			struct view_attr *ret_attr)
+{
+	struct meta m;
+	int r = view_load(v, ino, &m);
+
+	if (r < 0)
+		return r;
+	view_fill_attr(v, &m, ret_attr);
+	view_ref(v, ino);
+	return 0;
+}
+
 static int make(struct view *v, uint64_t parent, const char *name, size_t len,
 		const struct meta *what, const char *target,
 		const struct view_cred *cred, struct view_attr *ret_attr)
@@ -140,12 +154,15 @@ static int make(struct view *v, uint64_t parent, const char *name, size_t len,
 	struct item item = { .type = ITEM_TARGET };
 	struct timespec now = view_now();
 	struct meta m = *what, dir;
+	uint64_t done;
 	int r;
 
 	r = view_check_name(name, len);
 	if (r < 0)
 		return r;
 	WRITE_SCOPE(v);
+	if (view_request_done(v, &done))
+		return answer_again(v, done, ret_attr);
 	r = check_new(v, parent, name, len, &dir);
 	if (r < 0)
 		return r;
@@ -230,12 +247,15 @@ int view_link(struct view *v, uint64_t ino, uint64_t parent, const char *name,
 {
 	struct timespec now = view_now();
 	struct meta m, dir;
+	uint64_t done;
 	int r;
 
 	r = view_check_name(name, len);
 	if (r < 0)
 		return r;
 	WRITE_SCOPE(v);
+	if (view_request_done(v, &done))
+		return answer_again(v, done, ret_attr);
 	r = check_new(v, parent, name, len, &dir);
 	if (r == 0)
 		r = view_load(v, ino, &m);
@@ -302,12 +322,15 @@ static int remove_name(struct view *v, const char *name, size_t len,
 int view_unlink(struct view *v, uint64_t parent, const char *name, size_t len)
 {
 	struct meta dir, m;
+	uint64_t done;
 	int r;
 
 	r = view_check_name(name, len);
 	if (r < 0)
 		return r;
 	WRITE_SCOPE(v);
+	if (view_request_done(v, &done))
+		return 0;
 	r = load_old(v, parent, name, len, &dir, &m);
 	if (r < 0)
 		return r;
@@ -319,12 +342,15 @@ int view_unlink(struct view *v, uint64_t parent, const char *name, size_t len)
 int view_rmdir(struct view *v, uint64_t parent, const char *name, size_t len)
 {
 	struct meta dir, m;
+	uint64_t done;
 	int r;
 
 	r = view_check_name(name, len);
 	if (r < 0)
 		return r;
 	WRITE_SCOPE(v);
+	if (view_request_done(v, &done))
+		return 0;
 	r = load_old(v, parent, name, len, &dir, &m);
 	if (r < 0)
 		return r;

@@ -214,6 +214,7 @@ int view_fallocate(struct view *v, uint64_t ino, int mode, uint64_t off,
 		   uint64_t len)
 {
 	struct meta m;
+	uint64_t done;
 	int r;
 
 	r = check_mode(mode);
@@ -224,6 +225,8 @@ int view_fallocate(struct view *v, uint64_t ino, int mode, uint64_t off,
 	if (off > INT64_MAX || len > INT64_MAX - off)
 		return -EFBIG;
 	WRITE_SCOPE(v);
+	if (view_request_done(v, &done))
+		return 0;
 	r = view_writable(v);
 	if (r == 0)
 		r = load_file(v, ino, &m);
@@ -268,6 +271,9 @@ ssize_t view_copy_range(struct view *v, uint64_t ino_in, uint64_t off_in,
 	ssize_t n = 0;
 	int r;
 
+	/* Many records: done again from the start. The kernel keeps others
+	 * from writing to the file until it is answered. */
+	view_request_begin(0, false);
 	if (len > SSIZE_MAX)
 		len = SSIZE_MAX;
 	r = check_copy(v, ino_in, off_in, ino_out, off_out, &len);

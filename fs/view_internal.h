@@ -45,6 +45,11 @@ void view_write_unlock(struct view **v);
 /* -EROFS, -EIO: nothing can be changed. */
 int view_writable(const struct view *v);
 
+/* Whether the request that the thread works for was done by an earlier
+ * worker; *ret_ino: what it made or linked. The first thing that a call asks
+ * that changes something. */
+bool view_request_done(struct view *v, uint64_t *ret_ino);
+
 /* Gives back dead space; false where there was none, or none was given back. No
  * lock held. */
 bool view_reclaim(struct view *v);

@@ -166,6 +166,7 @@ int view_rename(struct view *v, uint64_t parent, const char *name, size_t len,
 		unsigned flags)
 {
 	struct rename rn = { 0 };
+	uint64_t done;
 	int r;
 
 	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
@@ -177,6 +178,8 @@ int view_rename(struct view *v, uint64_t parent, const char *name, size_t len,
 	if (r < 0)
 		return r;
 	WRITE_SCOPE(v);
+	if (view_request_done(v, &done))
+		return 0;
 	r = view_writable(v);
 	if (r == 0)
 		r = rename_load(v, &rn, parent, name, len, new_parent, new_name,

@@ -327,10 +327,13 @@ static int change(struct view *v, uint64_t ino, const struct xattr *x,
 	struct xattr old;
 	const void *data;
 	struct meta m;
+	uint64_t done;
 	bool there;
 	size_t len;
 	int r;
 
+	if (view_request_done(v, &done))
+		return 0;
 	r = view_writable(v);
 	if (r == 0)
 		r = view_load(v, ino, &m);

@@ -1,0 +1,76 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+#
+# The worker dies after it wrote the record of a change and before it answered,
+# at every change: the next one answers from the log. No program sees an error,
+# and nothing is done twice. The supervisor gives up on a worker that dies more
+# often than it may, so each case makes a few changes only.
+
+load ../helpers
+load common
+
+setup_file() {
+	upper_setup_file
+}
+
+setup() {
+	upper_setup
+	larder umount -q m
+	larder daemon stop -q
+	export -f fsops
+	export LARDER_FAULT=log.appended:1:kill
+	larder mount -q base@one m
+	log=$XDG_STATE_HOME/larder/larderd.log
+}
+
+deaths() {
+	grep -c 'killed by signal 9' "$log"
+}
+
+# dies COUNT SCRIPT: the script does the same in m and in plain, and the worker
+# dies so many times meanwhile.
+dies() {
+	in_both "$2"
+	echo "the worker died $(deaths) times"
+	[ "$(deaths)" -eq "$1" ]
+}
+
+@test "making and linking" {
+	dies 5 '
+		mkdir new-dir
+		mkfifo new-dir/fifo
+		ln -s ../a new-dir/link
+		ln a new-dir/hard
+		: >new-dir/file
+	'
+	[ "$(stat -c %h m/a)" -eq 2 ]
+}
+
+@test "removing and renaming" {
+	dies 5 '
+		rm a
+		rmdir empty
+		mv b dir/moved
+		fsops exchange dir/moved other/file
+		mv -T dir other/n1.d
+	'
+}
+
+@test "a name taken by a rename stays taken" {
+	dies 3 '
+		fsops noreplace b fresh
+		! fsops noreplace script fresh
+		mv fresh script
+		rm script
+	'
+}
+
+@test "attributes" {
+	dies 4 '
+		chmod 640 a
+		touch -d 2001-02-03 b
+		setfattr -n user.x -v y hard1
+		setfattr -x user.x hard1
+	'
+	[ "$(stat -c %y m/b)" = "$(stat -c %y plain/b)" ]
+}
