@@ -187,12 +187,6 @@ static int commit_acquired(struct control_call *call, struct mount *mnt,
 	unchanged = view_catalog(mount_view(mnt), &before);
 	r = view_commit(mount_view(mnt), call->config->store,
 			control_progress(call), e, &result);
-	if (r == -ESTALE)
-		return mounts_fail(&call->err, r, 8,
-				   "files in %s kept changing during the "
-				   "commit (the daemon's log names one); end "
-				   "what writes there and commit again",
-				   mount_dir(mnt));
 	if (r < 0)
 		return control_fail(call, r, mount_dir(mnt));
 	r = mount_set_entry(mnt, e);

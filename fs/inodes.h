@@ -24,9 +24,7 @@ struct meta {
 	int64_t atime_sec, mtime_sec, ctime_sec;
 	uint32_t atime_nsec, mtime_nsec, ctime_nsec;
 	uint32_t mode, uid, gid, nlink, rdev;
-	uint32_t epoch;	   /* when it changed last (see upper.h) */
-	uint32_t rewrites; /* in memory only: how often bytes of its own
-			    * file were replaced */
+	uint32_t epoch; /* when it changed last (see upper.h) */
 };
 
 struct blob {

@@ -121,7 +121,6 @@ static int apply_inode(struct upper *u, const struct meta *m)
 {
 	struct inode *i = inodes_get(&u->inodes, m->ino);
 	struct inode **at;
-	uint32_t rewrites;
 	int r;
 
 	if (!i) {
@@ -137,9 +136,7 @@ static int apply_inode(struct upper *u, const struct meta *m)
 	}
 	if ((i->m.mode ^ m->mode) & S_IFMT)
 		return -EBADMSG;
-	rewrites = i->m.rewrites;
 	i->m = *m;
-	i->m.rewrites = rewrites;
 	if (m->ino >= u->next_ino)
 		u->next_ino = m->ino + 1;
 	if (m->epoch > u->changed)
@@ -253,8 +250,6 @@ static int apply_hole(struct upper *u, const struct item_range *h)
 	r = extents_reserve(&i->extents, h->off);
 	if (r < 0)
 		return r;
-	if (extents_have(&i->extents, EXTENT_OWN))
-		i->m.rewrites++;
 	extents_cut(&i->extents, h->off, h->len, &sink);
 	return 0;
 }

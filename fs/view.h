@@ -205,13 +205,13 @@ struct view_stats {
 void view_stats(struct view *v, struct view_stats *ret_stats);
 
 /*
- * Commits the view: ingests a consistent snapshot (each file as it was at one
- * moment; names and metadata of one moment) and publishes `e`. Files whose
+ * Commits the view: ingests a snapshot (names, metadata and content of one
+ * moment, whatever is written meanwhile) and publishes `e`. Files whose
  * content the store has are not read. On success the upper remembers that its
  * files' content is now in the store, so that committing again costs what
  * changed since, and its log shrinks. A tree equal to the base or the last commit
  * makes no new catalog; the entry is published all the same.
- * -ESTALE when a file kept changing (said with its path), -ECANCELED, errors of ingest.
+ * -ECANCELED, errors of ingest; those of frozen_read().
  */
 struct ingest_result;
 int view_commit(struct view *v, struct store *s, struct progress *progress,

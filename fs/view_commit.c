@@ -16,7 +16,6 @@
 
 #include "view_snapshot.h"
 
-#define TRIES 3
 #define RECORD_BYTES (1u << 20)
 #define SHRINK_BYTES (1u << 20) /* dead */
 #define SHRINK_RECORDS 1000u
@@ -34,6 +33,7 @@ struct commit {
 static void commit_release(struct commit *c)
 {
 	ingest_free(c->ingest);
+	frozen_free(c->snapshot.frozen);
 	snapshot_release(&c->snapshot);
 }
 
@@ -45,23 +45,28 @@ static int begin(struct commit *c)
 	int r;
 
 	WRITE_SCOPE(v);
-	v->upper.pins++;
 	c->epoch = v->upper.epoch;
 	c->recorded = view_writable(v) == 0;
-	if (!c->recorded)
-		return 0;
-	item.epoch = c->epoch + 1;
-	item_put(&v->upper.items, &item);
-	r = upper_append(&v->upper, NULL, 0);
-	if (r < 0)
-		v->upper.pins--;
-	return r;
+	if (c->recorded) {
+		r = frozen_new(v->upper.log, v->dirfd, &c->snapshot.frozen);
+		if (r < 0)
+			return r;
+		item.epoch = c->epoch + 1;
+		item_put(&v->upper.items, &item);
+		r = upper_append(&v->upper, NULL, 0);
+		if (r < 0)
+			return r;
+	}
+	v->upper.pins++;
+	v->frozen = c->snapshot.frozen;
+	return 0;
 }
 
 static void end(struct view *v)
 {
 	WRITE_SCOPE(v);
 	v->upper.pins--;
+	v->frozen = NULL;
 }
 
 static int take(struct commit *c)
@@ -265,11 +270,9 @@ static void shrink(struct view *v)
 
 /* --- the whole --- */
 
-static int attempt(struct commit *c, struct entry *e,
-		   struct ingest_result *ret_result)
+static int ingest_view(struct commit *c, struct entry *e,
+		       struct ingest_result *ret_result)
 {
-	_cleanup_free_ char *path = NULL;
-	uint32_t failed;
 	int r;
 
 	r = take(c);
@@ -277,45 +280,37 @@ static int attempt(struct commit *c, struct entry *e,
 		r = feed(c);
 	if (r == 0)
 		r = ingest_commit(c->ingest, e, ret_result);
-	failed = atomic_load(&c->snapshot.failed);
-	if (r == -ESTALE && failed && c->ingest) {
-		path = catalog_build_path(ingest_build(c->ingest), failed - 1);
-		log_warn(r, "commit: %s changed while it was read",
-			 path ? path : "a file");
-	}
 	return r;
 }
 
-static int commit_once(struct view *v, struct store *s,
-		       struct progress *progress, struct entry *e,
-		       struct ingest_result *ret_result)
+static int commit(struct commit *c, struct entry *e,
+		  struct ingest_result *ret_result)
 {
-	_cleanup_(commit_release) struct commit c = { .view = v,
-						      .store = s,
-						      .progress = progress };
 	int r;
 
-	r = begin(&c);
+	r = begin(c);
 	if (r < 0)
 		return r;
-	r = attempt(&c, e, ret_result);
-	if (r == 0 && c.snapshot.sockets > 0)
+	r = ingest_view(c, e, ret_result);
+	if (r == 0 && c->snapshot.sockets > 0)
 		log_warn(0, "commit: %u sockets were left out",
-			 c.snapshot.sockets);
-	if (r == 0 && c.recorded)
-		remember(&c, &ret_result->catalog);
-	end(v);
+			 c->snapshot.sockets);
+	if (r == 0 && c->recorded)
+		remember(c, &ret_result->catalog);
+	end(c->view);
 	return r;
 }
 
 int view_commit(struct view *v, struct store *s, struct progress *progress,
 		struct entry *e, struct ingest_result *ret_result)
 {
-	int tries, r = -ESTALE;
+	_cleanup_(commit_release) struct commit c = { .view = v,
+						      .store = s,
+						      .progress = progress };
+	int r;
 
 	pthread_mutex_lock(&v->commit_lock);
-	for (tries = 0; r == -ESTALE && tries < TRIES; tries++)
-		r = commit_once(v, s, progress, e, ret_result);
+	r = commit(&c, e, ret_result);
 	if (r == 0)
 		shrink(v);
 	pthread_mutex_unlock(&v->commit_lock);

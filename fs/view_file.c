@@ -40,14 +40,12 @@ static int load_file(const struct view *v, uint64_t ino, struct meta *ret_meta)
 	return S_ISREG(ret_meta->mode) ? 0 : -EINVAL;
 }
 
-/* A running commit may be reading bytes of the own file that change now. */
+/* A running commit still wants the bytes that are there. */
 static int own_write(struct view *v, uint64_t ino, const void *buf, size_t len,
 		     uint64_t off)
 {
-	struct inode *i = inodes_get(&v->upper.inodes, ino);
-
-	if (i && off < i->m.size && extents_have(&i->extents, EXTENT_OWN))
-		i->m.rewrites++;
+	if (v->frozen)
+		frozen_save(v->frozen, ino, off, len);
 	return log_own_write(v->upper.log, ino, buf, len, off);
 }
 

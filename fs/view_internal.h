@@ -13,6 +13,7 @@
 
 #include "store/base/cleanup.h"
 
+#include "frozen.h"
 #include "upper.h"
 #include "view.h"
 
@@ -23,7 +24,8 @@ struct view {
 	pthread_rwlock_t lock;
 	pthread_mutex_t commit_lock; /* one commit or reset; before `lock` */
 	struct upper upper;	     /* lock */
-	struct fetch *fetch; /* this and all below: constant after open */
+	struct frozen *frozen; /* lock; a commit's, NULL while there is none */
+	struct fetch *fetch;   /* this and all below: constant after open */
 	uint32_t uid, gid;
 	int dirfd; /* own duplicate or -1 */
 	bool read_only, damaged;

@@ -4,15 +4,13 @@
  * put into a catalog builder under the read lock, and for each file what its content
  * is made of. Content is read afterwards, without a lock: log and base are never
  * overwritten, so a file's extents are a snapshot of its bytes. Own files are
- * overwritten in place; there the count of rewrites tells (-ESTALE). While it
+ * overwritten in place; what is written over is kept meanwhile (frozen.h). While it
  * exists nothing of the upper is given back (upper.pins).
  *
  * One thread drives it; snapshot_loader runs on any.
  */
 #ifndef LARDER_FS_VIEW_SNAPSHOT_H
 #define LARDER_FS_VIEW_SNAPSHOT_H
-
-#include <stdatomic.h>
 
 #include "store/ingest.h"
 
@@ -21,8 +19,7 @@
 /* One regular file. */
 struct snapshot_file {
 	uint64_t ino, size;
-	uint32_t tree, number; /* its content there, where `in_tree` */
-	uint32_t rewrites;
+	uint32_t tree, number;	/* its content there, where `in_tree` */
 	uint32_t count;		/* extents, where not `in_tree` */
 	struct extent *extents; /* owned */
 	bool in_tree;
@@ -31,6 +28,7 @@ struct snapshot_file {
 
 struct snapshot {
 	struct view *view;
+	struct frozen *frozen;	     /* borrowed; may be NULL */
 	struct catalog_build *build; /* borrowed */
 	struct snapshot_file *files;
 	size_t n, cap;
@@ -41,7 +39,6 @@ struct snapshot {
 	size_t n_dirs, cap_dirs;
 	uint64_t load_files, load_bytes; /* not in a tree */
 	unsigned sockets;
-	atomic_uint failed; /* node of a file that changed, + 1 */
 };
 
 void snapshot_release(struct snapshot *s);

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/map.h"
 
 #include "view_fixture.h"
 
@@ -423,7 +424,6 @@ static void run_beside_writer(bool large)
 	pthread_t thread;
 	char key[16];
 	unsigned i;
-	int err;
 
 	assert_int_equal(ops->create(&fx, "large", 0600), 0);
 	write_round(&w, 0);
@@ -432,11 +432,8 @@ static void run_beside_writer(bool large)
 	assert_int_equal(pthread_create(&thread, NULL, writer_run, &w), 0);
 	for (i = 0; i < 10; i++) {
 		snprintf(key, sizeof(key), "k%u", i);
-		err = fixture_commit(&fx, key, &r);
-		/* A file that is always being rewritten in place may win. */
-		assert_true(err == 0 || (large && err == -ESTALE));
-		if (err == 0)
-			assert_consistent(&r.catalog);
+		commit(key, &r);
+		assert_consistent(&r.catalog);
 	}
 	atomic_store(&w.stop, true);
 	assert_int_equal(pthread_join(thread, NULL), 0);
@@ -457,6 +454,106 @@ static void test_beside_rewriting(void **state)
 {
 	(void)state;
 	run_beside_writer(true);
+}
+
+/* --- in the middle of a commit --- */
+
+#define OWN_BYTES (12u << 20)
+
+struct meddler {
+	struct progress progress;
+	struct tree_model *model;
+	uint8_t *bytes; /* OWN_BYTES */
+	unsigned calls;
+};
+
+static void own_fill(struct meddler *m, const char *path, unsigned seed)
+{
+	unsigned i;
+
+	for (i = 0; i < OWN_BYTES; i++)
+		m->bytes[i] = (uint8_t)(map_hash_u64(i / 8 + seed) >> i % 8);
+	for (i = 0; i < OWN_BYTES; i += 1u << 20)
+		assert_int_equal(ops->write(&fx, path, m->bytes + i, 1u << 20,
+					    i),
+				 1u << 20);
+}
+
+/* Called from the commit while it reads content: changes everything. */
+static int meddle(void *arg, const char *phase, uint64_t done_files,
+		  uint64_t all_files, uint64_t done_bytes, uint64_t all_bytes)
+{
+	struct meddler *m = arg;
+	unsigned i;
+
+	(void)done_files;
+	(void)all_files;
+	(void)done_bytes;
+	(void)all_bytes;
+	m->progress.last_ns = 0; /* again as soon as may be */
+	if (strcmp(phase, "content") != 0)
+		return 0;
+	m->calls++;
+	for (i = 0; i < 20; i++)
+		assert_true(tree_model_step(m->model, ops, &fx));
+	/* The last bytes first: they are read last. */
+	for (i = 1; i <= OWN_BYTES / 100000; i += 7)
+		assert_int_equal(ops->write(&fx, "own", "overwritten", 11,
+					    OWN_BYTES - i * 100000),
+				 11);
+	if (m->calls == 1) {
+		assert_int_equal(ops->punch(&fx, "own", OWN_BYTES / 2, 900000),
+				 0);
+		assert_int_equal(ops->write(&fx, "own", "refilled", 8,
+					    OWN_BYTES / 2 + 5000),
+				 8);
+		assert_int_equal(ops->truncate(&fx, "shorter", 100), 0);
+		own_fill(m, "shorter", 3);
+		assert_int_equal(ops->unlink(&fx, "gone"), 0);
+	}
+	return 0;
+}
+
+/* The entry is the tree of the moment when the commit began, and what was
+ * changed meanwhile is what the next one finds. */
+static void test_meddled_with(void **state)
+{
+	static const char *const names[] = { "own", "shorter", "gone" };
+	struct meddler m = { .progress = { .report = meddle, .arg = &m } };
+	struct ingest_result r;
+	unsigned i, round;
+	char key[16];
+
+	(void)state;
+	m.bytes = malloc(OWN_BYTES);
+	m.model = tree_model_new(9, 700000);
+	assert_true(m.bytes && m.model);
+	for (round = 0; round < 3; round++) {
+		_cleanup_buf_ struct buf before = BUF_INIT, entry = BUF_INIT;
+
+		for (i = 0; i < 3; i++) {
+			(void)ops->create(&fx, names[i], 0600);
+			own_fill(&m, names[i], i); /* twice: own bytes */
+			own_fill(&m, names[i], 100 * round + i);
+		}
+		m.calls = 0;
+		fixture_dump_plain(fx.view, &before);
+		fx.progress = &m.progress;
+		snprintf(key, sizeof(key), "m%u", round);
+		commit(key, &r);
+		fx.progress = NULL;
+		assert_true(m.calls > 3);
+		dump_entry(&r.catalog, &entry);
+		fixture_assert_same(&before, &entry);
+		assert_true(dirty());
+		snprintf(key, sizeof(key), "n%u", round);
+		commit(key, &r);
+		assert_entry_is_view(&r.catalog);
+	}
+	fixture_reopen(&fx);
+	assert_entry_is_view(&r.catalog);
+	tree_model_free(m.model);
+	free(m.bytes);
 }
 
 /* Random operations with commits and replays in between. */
@@ -491,13 +588,21 @@ static void test_random_with_commits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BASE(test_round_trip_base),   EMPTY(test_round_trip_empty),
-		BASE(test_unchanged),	      BASE(test_read_only_view),
-		BASE(test_second_commit),     BASE(test_rename_after_commit),
-		EMPTY(test_upper_shrinks),    EMPTY(test_sockets_are_left_out),
-		EMPTY(test_owners),	      BASE(test_reset_after_commit),
-		EMPTY(test_numbers_stay),     EMPTY(test_beside_writer),
-		EMPTY(test_beside_rewriting), EMPTY(test_random_with_commits),
+		BASE(test_round_trip_base),
+		EMPTY(test_round_trip_empty),
+		BASE(test_unchanged),
+		BASE(test_read_only_view),
+		BASE(test_second_commit),
+		BASE(test_rename_after_commit),
+		EMPTY(test_upper_shrinks),
+		EMPTY(test_sockets_are_left_out),
+		EMPTY(test_owners),
+		BASE(test_reset_after_commit),
+		EMPTY(test_numbers_stay),
+		EMPTY(test_beside_writer),
+		EMPTY(test_beside_rewriting),
+		EMPTY(test_meddled_with),
+		EMPTY(test_random_with_commits),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -230,7 +230,7 @@ int fixture_commit(struct fixture *fx, const char *key,
 	e.branch = strdup("");
 	e.creator = strdup("t@t");
 	e.parent = strdup("");
-	return view_commit(fx->view, fx->store, NULL, &e, ret_result);
+	return view_commit(fx->view, fx->store, fx->progress, &e, ret_result);
 }
 
 /* --- by path --- */

@@ -25,6 +25,7 @@ struct fixture {
 	int state;    /* descriptor of the state directory */
 	bool damaged; /* what the last open said */
 	bool keep_dir;
+	struct progress *progress; /* of commits; may be NULL */
 };
 
 /* `make` puts the base's files below the directory it is given; NULL: an
