@@ -17,6 +17,8 @@
 
 #include "control_internal.h"
 
+#define PART_ITEMS 4096u
+
 int control_string(struct control_call *call, const char *name,
 		   const char **ret_value)
 {
@@ -232,6 +234,39 @@ struct progress *control_progress(struct control_call *call)
 	call->progress.report = report;
 	call->progress.arg = call;
 	return &call->progress;
+}
+
+/* Items [from, to). Halved where they are too long for one line. */
+static int send_items(struct control_call *call, const char *name,
+		      const json_t *list, size_t from, size_t to)
+{
+	_cleanup_json_ json_t *items = json_array();
+	_cleanup_json_ json_t *note = json_pack("{s:s, s:s, s:{s:O}}",
+						"jsonrpc", "2.0", "method",
+						"part", "params", name, items);
+	size_t middle = from + (to - from) / 2;
+	int r;
+
+	for (size_t i = from; i < to; i++)
+		json_array_append(items, json_array_get(list, i));
+	if (!note || json_array_size(items) != to - from)
+		return -ENOMEM;
+	r = rpc_send(call->rpc, note, NULL, 0);
+	if (r != -EMSGSIZE || to - from == 1)
+		return r;
+	r = send_items(call, name, list, from, middle);
+	return r < 0 ? r : send_items(call, name, list, middle, to);
+}
+
+int control_send_part(struct control_call *call, const char *name, json_t *list)
+{
+	size_t n = json_array_size(list);
+	int r;
+
+	if (n < PART_ITEMS || !control_flag(call, "in_parts"))
+		return 0;
+	r = send_items(call, name, list, 0, n);
+	return r < 0 ? r : json_array_clear(list);
 }
 
 int control_fail(struct control_call *call, int err, const char *what)

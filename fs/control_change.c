@@ -13,6 +13,8 @@
 
 #include "control_internal.h"
 
+#define CHANGED_NAMED 100 /* changes during a commit that are listed */
+
 /* The mount at the parameter `dir`, acquired for `what`. */
 static int acquire(struct control_call *call, const char *what,
 		   struct mount **ret_mount)
@@ -47,7 +49,7 @@ static const char *change_name(enum view_change change)
 	}
 }
 
-static int add_change(void *arg, const struct view_diff_item *item)
+static int append_change(json_t *list, const struct view_diff_item *item)
 {
 	json_t *j = json_pack("{s:s, s:o, s:I, s:i}", "change",
 			      change_name(item->change), "path",
@@ -58,23 +60,38 @@ static int add_change(void *arg, const struct view_diff_item *item)
 	if (j && item->change == VIEW_RENAMED)
 		json_object_set_new(j, "from",
 				    rpc_string(item->from, strlen(item->from)));
-	return json_array_append_new(arg, j) < 0 ? -ENOMEM : 0;
+	return json_array_append_new(list, j) < 0 ? -ENOMEM : 0;
+}
+
+struct changes {
+	struct control_call *call;
+	json_t *list;
+	json_int_t count;
+};
+
+static int add_change(void *arg, const struct view_diff_item *item)
+{
+	struct changes *c = arg;
+	int r = append_change(c->list, item);
+
+	return r < 0 ? r : control_send_part(c->call, "changes", c->list);
 }
 
 static int method_diff(struct control_call *call, json_t **ret_result)
 {
-	_cleanup_json_ json_t *changes = json_array();
+	_cleanup_json_ json_t *list = json_array();
+	struct changes changes = { .call = call, .list = list };
 	_cleanup_mount_ struct mount *mnt = NULL;
 	int r;
 
 	r = acquire(call, "diff", &mnt);
 	if (r < 0)
 		return r;
-	r = view_diff(mount_view(mnt), add_change, changes);
+	r = view_diff(mount_view(mnt), add_change, &changes);
 	mount_release(mnt);
 	if (r < 0)
 		return control_fail(call, r, mount_dir(mnt));
-	*ret_result = json_pack("{s:O}", "changes", changes);
+	*ret_result = json_pack("{s:O}", "changes", list);
 	return 0;
 }
 
@@ -172,6 +189,32 @@ static int commit_parent(struct mount *mnt, struct entry *e)
 	return e->parent ? 0 : -ENOMEM;
 }
 
+/* A change that is named among the first. */
+static int add_changed(void *arg, const struct view_diff_item *item)
+{
+	struct changes *c = arg;
+
+	return c->count++ < CHANGED_NAMED ? append_change(c->list, item) : 0;
+}
+
+/* What is not in the entry, because it was changed since the snapshot. Nobody
+ * knows where the mount could not note the commit. */
+static int put_changed(struct mount *mnt, const struct digest *catalog,
+		       json_t *result)
+{
+	struct changes changed = { .list = json_array() };
+	struct digest committed;
+	int r = 0;
+
+	if (view_committed(mount_view(mnt), &committed) &&
+	    digest_equal(&committed, catalog))
+		r = view_diff(mount_view(mnt), add_changed, &changed);
+	json_object_set_new(result, "changed", changed.list);
+	json_object_set_new(result, "changed_total",
+			    json_integer(changed.count));
+	return r;
+}
+
 static int commit_acquired(struct control_call *call, struct mount *mnt,
 			   struct entry *e, json_t **ret_result)
 {
@@ -199,6 +242,10 @@ static int commit_acquired(struct control_call *call, struct mount *mnt,
 		"result", control_result_json(&result), "elapsed_ms",
 		(json_int_t)((clock_mono_ns() - start) / 1000000), "unchanged",
 		unchanged);
+	r = put_changed(mnt, &result.catalog, *ret_result);
+	if (r < 0)
+		log_warn(r, "finding what changed in %s during the commit",
+			 mount_dir(mnt));
 	return 0;
 }
 

@@ -80,6 +80,12 @@ struct progress *control_progress(struct control_call *call);
 /* The error of a failed library call, by the meanings of store/README.md. */
 int control_fail(struct control_call *call, int err, const char *what);
 
+/* Sends what is in `list`, the array that will be `name` in the result, ahead
+ * of the answer and empties it, where it is long and the client puts answers
+ * together. Called behind each item, with no lock held. */
+int control_send_part(struct control_call *call, const char *name,
+		      json_t *list);
+
 json_t *control_entry_json(const struct entry *e, bool with_parts);
 json_t *control_result_json(const struct ingest_result *r);
 json_t *control_time(int64_t ns); /* RFC 3339, UTC */

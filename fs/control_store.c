@@ -280,8 +280,8 @@ static int ls_item(const struct catalog *c, uint32_t ino, const char *name,
 	return r;
 }
 
-static int ls_dir(const struct catalog *c, uint32_t ino, const char *path,
-		  json_t *items)
+static int ls_dir(struct control_call *call, const struct catalog *c,
+		  uint32_t ino, const char *path, json_t *items)
 {
 	struct catalog_dirent de;
 	struct catalog_inode node;
@@ -300,6 +300,8 @@ static int ls_dir(const struct catalog *c, uint32_t ino, const char *path,
 		r = catalog_dirent(c, ino, i, &de);
 		if (r == 0)
 			r = ls_item(c, de.ino, de.name, de.name_len, items);
+		if (r == 0)
+			r = control_send_part(call, "items", items);
 	}
 	return r == -ENOENT ? 0 : r;
 }
@@ -342,7 +344,7 @@ static int method_ls(struct control_call *call, json_t **ret_result)
 	r = open_path(call, &t, &ino, &path);
 	if (r < 0)
 		return r;
-	r = ls_dir(store_tree_catalog(t), ino, path, items);
+	r = ls_dir(call, store_tree_catalog(t), ino, path, items);
 	if (r < 0)
 		return control_fail(call, r, path);
 	*ret_result = json_pack("{s:O}", "items", items);

@@ -528,6 +528,17 @@ bool view_catalog(struct view *v, struct digest *ret_catalog)
 	return true;
 }
 
+bool view_committed(struct view *v, struct digest *ret_catalog)
+{
+	const struct upper *u = &v->upper;
+
+	READ_SCOPE(v);
+	if (!u->committed)
+		return false;
+	*ret_catalog = u->trees[u->committed_tree].digest;
+	return true;
+}
+
 /* --- reset --- */
 
 /* What the kernel must forget: for each name, parent and text; for each

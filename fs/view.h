@@ -221,6 +221,10 @@ int view_commit(struct view *v, struct store *s, struct progress *progress,
  * is none (an empty base, never committed). */
 bool view_catalog(struct view *v, struct digest *ret_catalog);
 
+/* The catalog of the last commit that the view remembers, which view_diff()
+ * compares with; false where there is none. */
+bool view_committed(struct view *v, struct digest *ret_catalog);
+
 /*
  * Drops the upper: the view is the base again. `invalidate` is called without
  * a lock for each name and inode that the kernel may have cached otherwise

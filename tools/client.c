@@ -28,6 +28,7 @@
 struct client {
 	struct rpc *rpc;
 	json_int_t id; /* of the latest request */
+	json_t *parts; /* of its answer: arrays by name; may be NULL */
 	bool start;
 };
 
@@ -141,6 +142,7 @@ void client_free(struct client *c)
 	if (!c)
 		return;
 	rpc_free(c->rpc);
+	json_decref(c->parts);
 	free(c);
 }
 
@@ -178,7 +180,49 @@ static int set_lost(int r, const char *method, struct failure *f)
 			   method, strerror(-r));
 }
 
-static int answer(json_t *message, json_t **ret_result, struct failure *f)
+/* Keeps arrays that came ahead of the answer. */
+static int parts_add(struct client *c, json_t *arrays)
+{
+	const char *name;
+	json_t *more, *all;
+
+	if (!c->parts)
+		c->parts = json_object();
+	json_object_foreach(arrays, name, more)
+	{
+		all = json_object_get(c->parts, name);
+		if (all ? json_array_extend(all, more) < 0 :
+			  json_object_set(c->parts, name, more) < 0)
+			return -ENOMEM;
+	}
+	return c->parts ? 0 : -ENOMEM;
+}
+
+static void parts_drop(struct client *c)
+{
+	json_decref(c->parts);
+	c->parts = NULL;
+}
+
+/* Puts them before the rest of their array, which the result has. */
+static int parts_join(struct client *c, json_t *result)
+{
+	const char *name;
+	json_t *rest, *all;
+
+	json_object_foreach(c->parts, name, all)
+	{
+		rest = json_object_get(result, name);
+		if ((rest && json_array_extend(all, rest) < 0) ||
+		    json_object_set(result, name, all) < 0)
+			return -ENOMEM;
+	}
+	parts_drop(c);
+	return 0;
+}
+
+static int answer(struct client *c, json_t *message, json_t **ret_result,
+		  struct failure *f)
 {
 	json_t *error = json_object_get(message, "error");
 	json_t *result = json_object_get(message, "result");
@@ -190,19 +234,26 @@ static int answer(json_t *message, json_t **ret_result, struct failure *f)
 				   "the daemon's answer is of another "
 				   "version: restart it with `larder daemon "
 				   "restart`");
+	if (parts_join(c, result) < 0)
+		return failure_set(f, -ENOMEM, EXIT_ERROR, "out of memory");
 	*ret_result = json_incref(result);
 	return 0;
 }
 
-/* Whether it is the answer to the latest request; shows what is progress. */
-static bool is_answer(const struct client *c, const json_t *message)
+/* 1: it is the answer to the latest request. Takes what comes ahead of it:
+ * shows progress, keeps parts. */
+static int take_message(struct client *c, const json_t *message)
 {
 	const json_t *id = json_object_get(message, "id");
+	const char *method = field_text(message, "method");
+	json_t *params = json_object_get(message, "params");
 
-	if (strcmp(field_text(message, "method"), "progress") == 0) {
-		progress_show(json_object_get(message, "params"));
-		return false;
+	if (strcmp(method, "progress") == 0) {
+		progress_show(params);
+		return 0;
 	}
+	if (strcmp(method, "part") == 0)
+		return parts_add(c, params);
 	/* An error without an id answers a line that was not understood. */
 	return (json_is_integer(id) && json_integer_value(id) == c->id) ||
 	       (!json_is_integer(id) && json_object_get(message, "error"));
@@ -220,10 +271,11 @@ static int await_answer(struct client *c, json_t **ret_message)
 			return r;
 		while (nfds > 0)
 			close(fds[--nfds]);
-		if (is_answer(c, message)) {
+		r = take_message(c, message);
+		if (r == 1)
 			*ret_message = steal_ptr(&message);
-			return 1;
-		}
+		if (r)
+			return r;
 	}
 }
 
@@ -233,6 +285,7 @@ static int exchange(struct client *c, json_t *request, const int *fds,
 {
 	int r;
 
+	parts_drop(c); /* of an answer that was cut off */
 	interrupt_watch(rpc_fd(c->rpc));
 	r = rpc_send(c->rpc, request, fds, nfds);
 	if (r == 0)
@@ -252,7 +305,8 @@ int client_call(struct client *c, const char *method, json_t *params,
 			  ++c->id, "method", method, "params", params);
 	int r;
 
-	if (!request)
+	if (!request ||
+	    json_object_set_new(params, "in_parts", json_true()) < 0)
 		return failure_set(ret_failure, -ENOMEM, EXIT_ERROR,
 				   "%s: out of memory", method);
 	progress_begin();
@@ -270,7 +324,7 @@ int client_call(struct client *c, const char *method, json_t *params,
 				   method);
 	if (r <= 0)
 		return set_lost(r, method, ret_failure);
-	return answer(message, ret_result, ret_failure);
+	return answer(c, message, ret_result, ret_failure);
 }
 
 json_t *client_scope(const char *tenant, const char *namespace)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,6 +15,8 @@
 #include "format.h"
 #include "fs/rpc.h"
 #include "store/base/cleanup.h"
+
+#define CHANGED_NAMED 5 /* paths in a warning */
 
 int commit_flush(const char *dir, struct failure *ret_failure)
 {
@@ -55,6 +58,46 @@ int commit_request(const struct args *args, const char *method, json_t *params,
 	return 0;
 }
 
+/* The first few paths, and how many there are besides. */
+static void list_changed(const json_t *result, char *ret_text, size_t size)
+{
+	const json_t *changed = json_object_get(result, "changed"), *item;
+	json_int_t more = field_number(result, "changed_total");
+	size_t i, len = 0;
+
+	*ret_text = '\0';
+	json_array_foreach(changed, i, item)
+	{
+		_cleanup_free_ char *path =
+			rpc_bytes(json_object_get(item, "path"), NULL);
+
+		if (i == CHANGED_NAMED || !path ||
+		    len + strlen(path) + 40 > size)
+			break;
+		len += (size_t)sprintf(ret_text + len, "%s%s", i ? ", " : "",
+				       path);
+		more--;
+	}
+	if (more > 0)
+		snprintf(ret_text + len, size - len,
+			 "%s%" JSON_INTEGER_FORMAT " %s", i ? " and " : "",
+			 more, i ? "more" : "files");
+}
+
+/* To write beside a commit is nothing wrong, but whoever thinks that it is in
+ * the entry should know. */
+static void report_changed(const json_t *result)
+{
+	char text[700];
+
+	if (field_number(result, "changed_total") == 0)
+		return;
+	list_changed(result, text, sizeof(text));
+	out_warning("changed during the commit, and in the entry as it was "
+		    "when that began: %s",
+		    text);
+}
+
 void commit_report(const char *what, const json_t *result)
 {
 	const json_t *entry = json_object_get(result, "entry");
@@ -71,6 +114,7 @@ void commit_report(const char *what, const json_t *result)
 		out_note("%s: unchanged, %s as %s (%s, %s) in %s",
 			 field_text(entry, "name"), what, key, files, bytes,
 			 time);
+		report_changed(result);
 		return;
 	}
 	out_note("%s: %s %s: %s, %s; new: %s, %s, %s stored; in %s",
@@ -82,4 +126,5 @@ void commit_report(const char *what, const json_t *result)
 		 format_bytes((uint64_t)field_number(counts, "stored_bytes"),
 			      stored),
 		 time);
+	report_changed(result);
 }

@@ -247,3 +247,57 @@ changes() {
 	[ "$(json '.entry.parts[0] | [.kind, .name] | join(" ")')" = \
 		'file lock' ]
 }
+
+@test "a diff longer than a line of the protocol" {
+	deep=m
+	for i in $(seq 14); do
+		deep=$deep/$(printf '%0250d' "$i")
+	done
+	mkdir -p "$deep"
+	(cd "$deep" && seq -f 'name-%05.0f' 5000 | xargs touch)
+	larder diff m >text
+	[ "$(wc -l <text)" -eq 5014 ]
+	[ "$(wc -c <text)" -gt 17000000 ]
+	[ "$(sort -u text | wc -l)" -eq 5014 ]
+	larder diff --json m >json
+	[ "$(jq '.changes | length' <json)" -eq 5014 ]
+	[ "$(jq -r '.changes[-1].path' <json)" = "${deep#m/}/name-05000" ]
+}
+
+# rewrite FILE: gives it one letter after another, in place, without pause.
+rewrite() {
+	local letter
+	while :; do
+		for letter in a b c d; do
+			dd if="letter-$letter" of="$1" bs=1M conv=notrunc \
+				status=none || return
+		done
+	done
+}
+
+@test "a commit beside a writer that never pauses: of one moment, and told" {
+	for letter in a b c d; do
+		head -c 1000000 /dev/zero | tr '\0' "$letter" >"letter-$letter"
+	done
+	head -c 60000000 /dev/urandom >m/large
+	cp letter-a m/busy
+	cp letter-b m/busy
+	rewrite m/busy 3>&- &
+	writer=$!
+	larder commit --json m --name base --key two >json
+	touch m/large
+	larder commit m --name base --key three 2>text
+	kill "$writer"
+	wait "$writer" || true
+	for key in two three; do
+		larder cat base@$key busy >got
+		cmp got "letter-$(head -c 1 got)"
+	done
+	cmp m/large <(larder cat base@two large)
+	[ "$(jq '.changed_total' <json)" -eq 1 ]
+	[ "$(jq -r '.changed[0] | .change + " " + .path' <json)" = \
+		'modified busy' ]
+	# The second has less to read, and may be done between two writes.
+	[ "$(wc -l <text)" -eq 1 ] ||
+		grep -q 'warning: changed during the commit.*: busy$' text
+}
