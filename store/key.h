@@ -16,6 +16,8 @@
  *	script	  command line		what it prints on standard output
  *	command	  command line		the same, of a tool's probe
  *	platform  key_platform()	that name
+ *
+ * A work tree's parts (git-...) are described in tools/fingerprint_git.c.
  */
 #ifndef LARDER_KEY_H
 #define LARDER_KEY_H
@@ -25,6 +27,8 @@
 #include <stdint.h>
 
 #include "digest.h"
+
+struct stat_cache;
 
 #define KEY_MAX 128
 #define KEY_PREFIX_MIN 6 /* of ENTRY's abbreviated keys */
@@ -57,9 +61,17 @@ int key_parts_add(struct key_parts *p, const char *kind, const char *name,
 		  const struct digest *digest);
 void key_parts_sort(struct key_parts *p); /* and drops equal ones */
 
+/* Where patterns are looked for. All borrowed. */
+struct key_place {
+	int rootfd;
+	struct stat_cache *cache;   /* of paths relative to it; may be NULL */
+	const char *const *outputs; /* directories that are not entered, as */
+	size_t noutputs;	    /* paths relative to the root */
+};
+
 /*
- * Adds every file below `rootfd` that matches `glob` (relative to it; `*`, `?`
- * and `[...]` within a name, `**` for any number of directories; hidden
+ * Adds every file below the root that matches `glob` (relative to it; `*`,
+ * `?` and `[...]` within a name, `**` for any number of directories; hidden
  * names only where the pattern says so; directories .git and mounted file
  * systems are not entered). A symbolic link counts as its target text, kind
  * "link". The exec bit is not part of the digest. Sockets, pipes and devices do
@@ -69,8 +81,8 @@ void key_parts_sort(struct key_parts *p); /* and drops equal ones */
  * the option).
  * *ret_bad gets the path of the file that failed, where one did (caller frees).
  */
-int key_add_files(struct key_parts *p, int rootfd, const char *glob,
-		  char **ret_bad);
+int key_add_files(struct key_parts *p, const struct key_place *place,
+		  const char *glob, char **ret_bad);
 
 /* A variable's value (absent: a digest of zeros, so that absent and empty
  * differ), and a salt. */

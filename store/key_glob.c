@@ -28,9 +28,9 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "key_content.h"
 
 #define COMPONENTS_MAX 63 /* bits of a set, less one for the end */
-#define READ_BYTES (128u << 10)
 
 struct glob {
 	char *text; /* the pattern, cut */
@@ -38,9 +38,10 @@ struct glob {
 	unsigned count;
 
 	struct key_parts *parts;
-	dev_t dev;	  /* of the root */
-	struct buf path;  /* of the directory being walked: "" or "a/b/" */
-	uint8_t *scratch; /* READ_BYTES */
+	dev_t dev;	 /* of the root */
+	struct buf path; /* of the directory being walked: "" or "a/b/" */
+	const struct key_place *place;
+	struct key_content *content;
 	size_t matched;
 	char *bad;
 };
@@ -199,29 +200,7 @@ static int names_read(struct names *n, int dirfd)
 	return 0;
 }
 
-/* Content */
-
-static void cleanup_hash(struct digest_ctx **hash)
-{
-	digest_ctx_free(*hash);
-}
-
-static int hash_file(struct glob *g, int fd, struct digest *ret_digest)
-{
-	_cleanup_(cleanup_hash) struct digest_ctx *hash = NULL;
-	ssize_t n;
-	int r;
-
-	r = digest_ctx_new(&hash);
-	if (r < 0)
-		return r;
-	while ((n = io_read_upto(fd, g->scratch, READ_BYTES)) > 0) {
-		r = digest_ctx_update(hash, g->scratch, n);
-		if (r < 0)
-			return r;
-	}
-	return n < 0 ? (int)n : digest_ctx_final(hash, ret_digest);
-}
+/* Parts */
 
 /* The path of `name`, in the buffer behind the directory's, which is what
  * remains when the caller cuts it off again. */
@@ -231,55 +210,27 @@ static const char *path_push(struct glob *g, const char *name)
 	return buf_error(&g->path) ? NULL : (const char *)g->path.data;
 }
 
-static int add_part(struct glob *g, const char *kind, const char *name,
-		    const struct digest *digest)
+/* Sockets, pipes and devices have no content: like directories, they do not
+ * match. */
+static int add_file(struct glob *g, int dirfd, const char *name)
 {
 	size_t len = g->path.len;
 	const char *path = path_push(g, name);
-	int r = path ? key_parts_add(g->parts, kind, path, digest) : -ENOMEM;
-
-	g->path.len = len;
-	if (r == 0)
-		g->matched++;
-	return r;
-}
-
-static int add_link(struct glob *g, int dirfd, const char *name)
-{
-	char target[PATH_MAX];
-	struct digest digest;
-	ssize_t len = readlinkat(dirfd, name, target, sizeof(target));
-	int r;
-
-	if (len < 0)
-		return -errno;
-	r = digest_of(target, len, &digest);
-	if (r < 0)
-		return r;
-	return add_part(g, "link", name, &digest);
-}
-
-/* Sockets, pipes and devices have no content: like directories, they do not
- * match. O_NONBLOCK, so that one that came meanwhile does not stop us. */
-static int add_file(struct glob *g, int dirfd, const char *name)
-{
-	_cleanup_close_ int fd = -1;
 	struct digest digest;
 	struct stat st;
 	int r;
 
-	fd = openat(dirfd, name,
-		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return 0;
-	r = hash_file(g, fd, &digest);
-	if (r < 0)
+	g->path.len = len;
+	if (!path)
+		return -ENOMEM;
+	r = key_content_digest(g->content, dirfd, name, path, &st, &digest);
+	if (r <= 0)
 		return r;
-	return add_part(g, "file", name, &digest);
+	r = key_parts_add(g->parts, S_ISLNK(st.st_mode) ? "link" : "file", path,
+			  &digest);
+	if (r == 0)
+		g->matched++;
+	return r;
 }
 
 /* The walk */
@@ -303,6 +254,21 @@ static int walk_failed(struct glob *g, const char *name, int err)
 
 static int walk_dir(struct glob *g, int dirfd, uint64_t set);
 
+static bool is_output(struct glob *g, const char *name)
+{
+	size_t i, len = g->path.len;
+	const char *path;
+
+	if (g->place->noutputs == 0)
+		return false;
+	path = path_push(g, name);
+	g->path.len = len;
+	for (i = 0; path && i < g->place->noutputs; i++)
+		if (strcmp(g->place->outputs[i], path) == 0)
+			return true;
+	return false;
+}
+
 static int walk_into(struct glob *g, int dirfd, const char *name, uint64_t set)
 {
 	_cleanup_close_ int fd = -1;
@@ -310,7 +276,7 @@ static int walk_into(struct glob *g, int dirfd, const char *name, uint64_t set)
 	struct stat st;
 	int r;
 
-	if (strcmp(name, ".git") == 0)
+	if (strcmp(name, ".git") == 0 || is_output(g, name))
 		return 0;
 	fd = openat(dirfd, name,
 		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -355,9 +321,7 @@ static int walk_name(struct glob *g, int dirfd, const struct name *name,
 	}
 	if (type == DT_DIR)
 		return next ? walk_into(g, dirfd, name->text, next) : 0;
-	if (type == DT_LNK)
-		return hit ? add_link(g, dirfd, name->text) : 0;
-	return hit && type == DT_REG ? add_file(g, dirfd, name->text) : 0;
+	return hit ? add_file(g, dirfd, name->text) : 0;
 }
 
 static int walk_dir(struct glob *g, int dirfd, uint64_t set)
@@ -380,22 +344,22 @@ static int walk_dir(struct glob *g, int dirfd, uint64_t set)
 	return 0;
 }
 
-static int glob_walk(struct glob *g, int rootfd)
+static int glob_walk(struct glob *g)
 {
 	struct stat st;
 	int r;
 
-	if (fstat(rootfd, &st) < 0)
+	if (fstat(g->place->rootfd, &st) < 0)
 		return -errno;
 	g->dev = st.st_dev;
-	r = walk_dir(g, rootfd, set_close(g, 1));
+	r = walk_dir(g, g->place->rootfd, set_close(g, 1));
 	if (r < 0)
 		return r;
 	return g->matched > 0 ? 0 : -ENOENT;
 }
 
 /* fnmatch() reads names as the thread's locale says. */
-static int glob_walk_c_locale(struct glob *g, int rootfd)
+static int glob_walk_c_locale(struct glob *g)
 {
 	locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
 	locale_t before;
@@ -404,7 +368,7 @@ static int glob_walk_c_locale(struct glob *g, int rootfd)
 	if (!c)
 		return -errno;
 	before = uselocale(c);
-	r = glob_walk(g, rootfd);
+	r = glob_walk(g);
 	uselocale(before);
 	freelocale(c);
 	return r;
@@ -413,24 +377,23 @@ static int glob_walk_c_locale(struct glob *g, int rootfd)
 static void glob_release(struct glob *g)
 {
 	free(g->text);
-	free(g->scratch);
+	key_content_free(g->content);
 	free(g->bad);
 	buf_release(&g->path);
 }
 
-int key_add_files(struct key_parts *p, int rootfd, const char *glob,
-		  char **ret_bad)
+int key_add_files(struct key_parts *p, const struct key_place *place,
+		  const char *glob, char **ret_bad)
 {
-	_cleanup_(glob_release) struct glob g = { .parts = p };
+	_cleanup_(glob_release) struct glob g = { .parts = p, .place = place };
 	int r;
 
 	r = glob_parse(&g, glob);
+	if (r == 0)
+		r = key_content_new(place->cache, &g.content);
 	if (r < 0)
 		return r;
-	g.scratch = malloc(READ_BYTES);
-	if (!g.scratch)
-		return -ENOMEM;
-	r = glob_walk_c_locale(&g, rootfd);
+	r = glob_walk_c_locale(&g);
 	if (r < 0 && g.bad && ret_bad)
 		*ret_bad = steal_ptr(&g.bad);
 	return r;

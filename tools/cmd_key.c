@@ -16,7 +16,7 @@ static void print_parts(const struct wanted *w)
 
 	json_array_foreach(parts, i, part)
 	{
-		printf("%-8s %.12s ", field_text(part, "kind"),
+		printf("%-10s %.12s ", field_text(part, "kind"),
 		       field_text(part, "digest"));
 		format_name(stdout, json_object_get(part, "name"));
 		putchar('\n');

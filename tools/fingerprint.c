@@ -1,38 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * From KEY OPTIONS to a key. What is hashed is store/key.h's matter; this
- * chooses, and says what is wrong in terms of the options.
+ * chooses, and says what is wrong in terms of the options. Scripts and git
+ * have files of their own.
  */
 #include "fingerprint.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd.h"
+#include "fingerprint_internal.h"
 #include "fs/rpc.h"
 #include "out.h"
-#include "process.h"
+#include "place.h"
 #include "store/base/cleanup.h"
-#include "store/base/clock.h"
-
-/* What the parts are being made of. */
-struct inputs {
-	struct key_parts *parts;
-	int dirfd;
-	unsigned timeout_s;
-	struct failure *failure;
-};
+#include "store/base/io.h"
 
 void wanted_release(struct wanted *w)
 {
 	key_parts_release(&w->parts);
-}
-
-static void cleanup_hash(struct digest_ctx **hash)
-{
-	digest_ctx_free(*hash);
 }
 
 /* ---- files */
@@ -49,7 +39,7 @@ static int bad_pattern(const char *glob, struct failure *f)
 static int add_files(struct inputs *in, const char *glob, bool optional)
 {
 	_cleanup_free_ char *bad = NULL;
-	int r = key_add_files(in->parts, in->dirfd, glob, &bad);
+	int r = key_add_files(in->parts, &in->place, glob, &bad);
 
 	if (r == 0 || (r == -ENOENT && !bad && optional))
 		return 0;
@@ -85,118 +75,28 @@ static int add_optional(struct inputs *in, const char *glob)
 	return add_files(in, glob, true);
 }
 
-/* ---- scripts */
-
-/* Byte order, English and UTC, whatever the user's. C.UTF-8 sorts as C does
- * and lets tools read UTF-8. */
-static const struct variable script_environment[] = {
-	{ "LC_ALL", "C.UTF-8" },
-	{ "LANGUAGE", NULL },
-	{ "TZ", "UTC0" },
-	{ NULL, NULL },
-};
-
-static int read_all(struct process *p, struct digest_ctx *hash,
-		    int64_t deadline_ns, uint64_t *ret_bytes)
+struct stat_cache *inputs_cache(const char *root, int rootfd)
 {
-	char buf[16384];
-	ssize_t n;
-	int r;
+	_cleanup_free_ char *store = rpc_store_dir();
+	_cleanup_free_ char *dir = store ? io_path("%s/v1/stat", store) : NULL;
+	struct stat_cache *cache = NULL;
 
-	while ((n = process_read(p, buf, sizeof(buf), deadline_ns)) > 0) {
-		r = digest_ctx_update(hash, buf, (size_t)n);
-		if (r < 0)
-			return r;
-		*ret_bytes += (uint64_t)n;
-	}
-	return (int)n;
+	if (!dir || stat_cache_open(dir, root, rootfd, &cache) < 0)
+		return NULL;
+	return cache;
 }
 
-/* The exit code, or a negative errno. */
-static int hash_output(struct inputs *in, const char *line,
-		       struct digest *ret_digest, uint64_t *ret_bytes)
-{
-	const char *const argv[] = { "sh", "-c", line, NULL };
-	const struct process_setup setup = { .argv = argv,
-					     .variables = script_environment,
-					     .dirfd = in->dirfd,
-					     .own_session = true };
-	_cleanup_(cleanup_hash) struct digest_ctx *hash = NULL;
-	_cleanup_process_ struct process p = PROCESS_INIT;
-	int64_t deadline =
-		clock_mono_ns() + in->timeout_s * INT64_C(1000000000);
-	int r = digest_ctx_new(&hash);
-
-	if (r == 0)
-		r = process_start(&setup, &p);
-	if (r == 0)
-		r = read_all(&p, hash, deadline, ret_bytes);
-	if (r == 0)
-		r = digest_ctx_final(hash, ret_digest);
-	return r < 0 ? r : process_wait(&p, deadline);
-}
-
-static int script_failed(struct inputs *in, const char *option,
-			 const char *line, int r)
-{
-	if (r == -ETIMEDOUT)
-		return failure_set(
-			in->failure, r, EXIT_ERROR,
-			"--%s %.200s: it did not end within %u "
-			"seconds and was killed; --key-timeout gives "
-			"it more",
-			option, line, in->timeout_s);
-	if (r < 0)
-		return failure_set(in->failure, r, EXIT_ERROR,
-				   "--%s %.200s: %s", option, line,
-				   strerror(-r));
-	if (r > EXIT_SIGNAL)
-		return failure_set(in->failure, -EIO, EXIT_ERROR,
-				   "--%s %.200s: it was ended by a signal (%s)",
-				   option, line, strsignal(r - EXIT_SIGNAL));
-	return failure_set(in->failure, -EIO, EXIT_ERROR,
-			   "--%s %.200s: it failed with exit code %d", option,
-			   line, r);
-}
-
-static int add_output(struct inputs *in, const char *option, const char *kind,
-		      const char *line, uint64_t *ret_bytes)
-{
-	struct digest digest;
-	int r;
-
-	*ret_bytes = 0;
-	r = hash_output(in, line, &digest, ret_bytes);
-	if (r != 0)
-		return script_failed(in, option, line, r);
-	r = key_parts_add(in->parts, kind, line, &digest);
-	return r < 0 ? script_failed(in, option, line, r) : 0;
-}
+/* ---- the others */
 
 static int add_script(struct inputs *in, const char *line)
 {
-	uint64_t bytes;
-
-	return add_output(in, "key-script", "script", line, &bytes);
+	return inputs_add_script(in, "key-script", "script", line, true);
 }
 
-/* Several tools tell their version on standard error; the key would then not
- * depend on it at all. */
 static int add_command(struct inputs *in, const char *line)
 {
-	uint64_t bytes;
-	int r = add_output(in, "key-command", "command", line, &bytes);
-
-	if (r < 0 || bytes > 0)
-		return r;
-	return failure_set(in->failure, -ENODATA, EXIT_ERROR,
-			   "--key-command %.200s: it printed nothing on "
-			   "standard output; if it answers on standard error, "
-			   "add 2>&1",
-			   line);
+	return inputs_add_script(in, "key-command", "command", line, false);
 }
-
-/* ---- variables and salts */
 
 static int add_env(struct inputs *in, const char *name)
 {
@@ -238,6 +138,8 @@ static int add_parts(struct inputs *in, const struct key_options *o)
 
 	if (r == 0)
 		r = add_each(in, &o->optional_files, add_optional);
+	if (r == 0 && o->git)
+		r = inputs_add_git(in);
 	if (r == 0)
 		r = add_each(in, &o->envs, add_env);
 	if (r == 0)
@@ -249,23 +151,97 @@ static int add_parts(struct inputs *in, const struct key_options *o)
 	return r;
 }
 
+const char *inputs_below(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	if (strcmp(dir, "/") == 0)
+		len = 0;
+	return strncmp(path, dir, len) == 0 && path[len] == '/' &&
+			       path[len + 1] ?
+		       path + len + 1 :
+		       NULL;
+}
+
+/* The outputs, absolute and, where they are in `root`, relative to it. What
+ * is not there holds nothing. */
+struct outputs {
+	char **absolute;
+	const char **relative;
+	size_t count, nrelative;
+};
+
+static void outputs_release(struct outputs *out)
+{
+	for (size_t i = 0; i < out->count; i++)
+		free(out->absolute[i]);
+	free(out->absolute);
+	free(out->relative);
+}
+
+static int outputs_init(struct outputs *out, const struct strings *dirs,
+			const char *root, struct failure *f)
+{
+	struct failure absent;
+
+	out->absolute = calloc(dirs->count + 1, sizeof(*out->absolute));
+	out->relative = calloc(dirs->count + 1, sizeof(*out->relative));
+	if (!out->absolute || !out->relative)
+		return failure_set(f, -ENOMEM, EXIT_ERROR, "out of memory");
+	for (size_t i = 0; i < dirs->count; i++) {
+		char **dir = &out->absolute[out->count];
+		const char *below;
+
+		if (place_absolute(dirs->items[i], dir, &absent) < 0)
+			continue;
+		out->count++;
+		below = inputs_below(*dir, root);
+		if (below)
+			out->relative[out->nrelative++] = below;
+	}
+	return 0;
+}
+
+static int inputs_collect(const struct key_options *o, int rootfd,
+			  struct wanted *w, struct failure *f)
+{
+	_cleanup_stat_cache_ struct stat_cache *cache = NULL;
+	_cleanup_(outputs_release) struct outputs out = { 0 };
+	char root[PATH_MAX];
+	struct inputs in = { .parts = &w->parts, .failure = f };
+	int r;
+
+	if (!realpath(o->dir ? o->dir : ".", root))
+		return failure_set(f, -errno, EXIT_ERROR,
+				   "the key's directory: %s", strerror(errno));
+	r = outputs_init(&out, &o->outputs, root, f);
+	if (r < 0)
+		return r;
+	cache = inputs_cache(root, rootfd);
+	in.place = (struct key_place){ rootfd, cache, out.relative,
+				       out.nrelative };
+	in.outputs = out.absolute;
+	in.noutputs = out.count;
+	in.timeout_s = o->timeout_s ? o->timeout_s : KEY_TIMEOUT_DEFAULT_S;
+	r = add_parts(&in, o);
+	if (r == 0 && cache)
+		stat_cache_save(cache);
+	return r;
+}
+
 static int fingerprint(const struct key_options *o, struct wanted *w,
 		       struct failure *f)
 {
-	_cleanup_close_ int dirfd =
+	_cleanup_close_ int rootfd =
 		open(o->dir ? o->dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct inputs in = { &w->parts, dirfd,
-			     o->timeout_s ? o->timeout_s :
-					    KEY_TIMEOUT_DEFAULT_S,
-			     f };
 	struct digest d;
 	int r;
 
-	if (dirfd < 0)
+	if (rootfd < 0)
 		return failure_set(f, -errno, EXIT_ERROR, "cannot open %s: %s",
 				   o->dir ? o->dir : "the current directory",
 				   strerror(errno));
-	r = add_parts(&in, o);
+	r = inputs_collect(o, rootfd, w, f);
 	if (r < 0)
 		return r;
 	if (!o->any_platform)

@@ -20,6 +20,10 @@ const struct option_def options_key[] = {
 	  "directory; ** stands for any number of directories. It is an "
 	  "error when none does, unless a ? is added at the end, as in "
 	  "'.npmrc?'." },
+	{ "key-git", 0, OPTION_FLAG, NULL, KEY(git),
+	  "The git work tree: the commit that is checked out, what differs "
+	  "from it, and untracked files that no .gitignore names, with "
+	  "submodules." },
 	{ "key-script", 0, OPTION_LIST, "CMD", KEY(scripts),
 	  "What CMD prints on standard output; sh runs it. It is an error "
 	  "when CMD fails." },
@@ -65,9 +69,10 @@ void key_options_release(struct key_options *o)
 
 bool key_options_any_part(const struct key_options *o)
 {
-	return o->files.count + o->optional_files.count + o->scripts.count +
-		       o->commands.count + o->envs.count + o->salts.count >
-	       0;
+	return o->git || o->files.count + o->optional_files.count +
+					 o->scripts.count + o->commands.count +
+					 o->envs.count + o->salts.count >
+				 0;
 }
 
 int key_options_check(const struct key_options *o)

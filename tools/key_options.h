@@ -32,6 +32,10 @@ struct key_options {
 	struct strings scripts;
 	struct strings commands;
 
+	/* HEAD, what differs from it, and what is untracked, of the work tree
+	 * that `dir` is in. */
+	bool git;
+
 	struct strings envs; /* names of variables */
 	struct strings salts;
 

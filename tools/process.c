@@ -22,6 +22,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 
+#define READ_BYTES 65536
 #define GRACE_NS INT64_C(500000000)
 
 static void set_variables(const struct variable *v)
@@ -45,6 +46,8 @@ static void become(const struct process_setup *s, int out)
 		_exit(EXIT_NOT_EXECUTABLE);
 	dup2(null, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
+	if (s->merge)
+		dup2(out, STDERR_FILENO);
 	if (s->mute)
 		dup2(null, STDERR_FILENO);
 	set_variables(s->variables);
@@ -115,6 +118,51 @@ ssize_t process_read(struct process *p, void *buf, size_t len,
 	while ((n = read(p->out, buf, len)) < 0 && errno == EINTR)
 		;
 	return n < 0 ? -errno : n;
+}
+
+static int read_some(struct process *p, struct buf *b, size_t max)
+{
+	void *room = buf_reserve(b, READ_BYTES);
+	ssize_t n;
+
+	if (!room)
+		return buf_error(b);
+	n = process_read(p, room, READ_BYTES, PROCESS_FOREVER);
+	if (n > 0)
+		buf_added(b, (size_t)n);
+	if (b->len > max)
+		return -EFBIG;
+	return n > 0 ? 1 : (int)n;
+}
+
+int process_read_all(struct process *const ps[], struct buf *const ret_bufs[],
+		     unsigned n, size_t max)
+{
+	struct pollfd fds[PROCESS_READ_MAX];
+	unsigned open = n;
+	int r;
+
+	for (unsigned i = 0; i < n; i++)
+		fds[i] = (struct pollfd){ .fd = ps[i]->out, .events = POLLIN };
+	while (open > 0) {
+		if (poll(fds, n, -1) < 0) {
+			if (errno != EINTR)
+				return -errno;
+			continue;
+		}
+		for (unsigned i = 0; i < n; i++) {
+			if (fds[i].fd < 0 || !fds[i].revents)
+				continue;
+			r = read_some(ps[i], ret_bufs[i], max);
+			if (r < 0)
+				return r;
+			if (r == 0) {
+				fds[i].fd = -1;
+				open--;
+			}
+		}
+	}
+	return 0;
 }
 
 int process_wait(struct process *p, int64_t deadline_ns)

@@ -12,6 +12,9 @@
 #include <sys/types.h>
 
 #include "child.h"
+#include "store/base/buf.h"
+
+#define PROCESS_READ_MAX 4 /* processes that are read together */
 
 struct process_setup {
 	const char *const *argv;
@@ -20,6 +23,7 @@ struct process_setup {
 	int dirfd;			  /* its current directory */
 	bool own_session; /* no terminal; a signal to us ends all of it */
 	bool mute;	  /* nothing of what it says on standard error */
+	bool merge;	  /* that, too, is read as its output */
 };
 
 struct process {
@@ -43,6 +47,12 @@ int process_start(const struct process_setup *setup, struct process *ret_p);
 /* Up to `len` bytes, 0 at the end; -ETIMEDOUT at `deadline_ns` (monotonic). */
 ssize_t process_read(struct process *p, void *buf, size_t len,
 		     int64_t deadline_ns);
+
+/* All that `n` processes print, at the same time, so that none waits for
+ * another to be read; at most `max` bytes of each. 0, -EFBIG or what read(2)
+ * gave. */
+int process_read_all(struct process *const ps[], struct buf *const ret_bufs[],
+		     unsigned n, size_t max);
 
 /* Its exit code, or 128 plus the signal's number; -ETIMEDOUT. */
 int process_wait(struct process *p, int64_t deadline_ns);

@@ -81,7 +81,17 @@ static int prepare(struct run *run, struct failure *f)
 
 	if (r == 0)
 		r = prepare_name(run, f);
-	return r < 0 ? r : wanted_compute(&run->plan->key, &run->wanted, f);
+	return r < 0 ? r : run_fingerprint(run, &run->wanted, f);
+}
+
+/* What the command makes is no input, wherever the patterns look. */
+int run_fingerprint(const struct run *run, struct wanted *ret_wanted,
+		    struct failure *f)
+{
+	struct key_options key = run->plan->key;
+
+	key.outputs = run->plan->paths;
+	return wanted_compute(&key, ret_wanted, f);
 }
 
 /* ---- the command */

@@ -35,7 +35,7 @@ static int check_inputs(struct run *run, struct failure *f)
 	struct failure why;
 	char names[512];
 
-	if (wanted_compute(&run->plan->key, &now, &why) < 0)
+	if (run_fingerprint(run, &now, &why) < 0)
 		return failure_set(f, -ESTALE, EXIT_INPUTS_CHANGED,
 				   "%s: the inputs changed while the command "
 				   "ran, so nothing was committed: %.700s",

@@ -20,6 +20,12 @@ struct run {
 	json_t *report; /* what --json prints */
 };
 
+/* ---- run.c */
+
+/* The key of the inputs as they are now. */
+int run_fingerprint(const struct run *run, struct wanted *ret_wanted,
+		    struct failure *ret_failure);
+
 /* ---- run_mount.c */
 
 /* Looks up and mounts. 0 also where the plain directory has to do; else a

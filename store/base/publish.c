@@ -105,6 +105,18 @@ int publish_commit_at(struct publish *p, int dirfd, const char *final)
 	return sync_fd(dir, "publish.dirsync");
 }
 
+int publish_commit_unsynced(struct publish *p, const char *final)
+{
+	int r = fault_check("publish.rename");
+
+	if (r < 0)
+		return r;
+	if (renameat(p->dirfd, p->name, p->dirfd, final) < 0)
+		return -errno;
+	p->name[0] = '\0';
+	return 0;
+}
+
 void publish_release(struct publish *p)
 {
 	int saved = errno;

@@ -43,6 +43,11 @@ int publish_commit(struct publish *p, const char *final);
 
 /* As publish_commit(), into another directory of the same file system. */
 int publish_commit_at(struct publish *p, int dirfd, const char *final);
+
+/* Without the two fsyncs: after a crash of the machine the file may be gone
+ * or damaged, which is fine for what carries a checksum and can be had
+ * again. */
+int publish_commit_unsynced(struct publish *p, const char *final);
 void publish_release(struct publish *p);
 
 /* A small file in one call. */

@@ -23,6 +23,7 @@
 #include "store/key.h"
 
 #define _cleanup_parts_ _cleanup_(key_parts_release)
+#define AT(f) (&(const struct key_place){ .rootfd = (f)->fd })
 
 struct fixture {
 	char dir[4096];
@@ -85,7 +86,7 @@ static void check_glob(struct fixture *f, const char *glob, const char *want)
 	_cleanup_buf_ struct buf names = BUF_INIT;
 	char *bad = NULL;
 	size_t i;
-	int r = key_add_files(&parts, f->fd, glob, &bad);
+	int r = key_add_files(&parts, AT(f), glob, &bad);
 
 	assert_null(bad);
 	assert_int_equal(r, *want ? 0 : -ENOENT);
@@ -227,7 +228,7 @@ static void check_invalid(struct fixture *f, const char *glob)
 {
 	_cleanup_parts_ struct key_parts parts = KEY_PARTS_INIT;
 
-	assert_int_equal(key_add_files(&parts, f->fd, glob, NULL), -EINVAL);
+	assert_int_equal(key_add_files(&parts, AT(f), glob, NULL), -EINVAL);
 	assert_int_equal(parts.count, 0);
 }
 
@@ -270,7 +271,7 @@ static void test_symbolic_links(void **state)
 	check_glob(f, "*/b.h", "src/b.h ");
 	check_glob(f, "dangling", "dangling ");
 
-	assert_int_equal(key_add_files(&parts, f->fd, "src/l.c", NULL), 0);
+	assert_int_equal(key_add_files(&parts, AT(f), "src/l.c", NULL), 0);
 	assert_int_equal(parts.count, 1);
 	assert_string_equal(parts.items[0].kind, "link");
 	assert_int_equal(digest_of("../package.json", 15, &digest), 0);
@@ -321,7 +322,7 @@ static void test_large_file(void **state)
 	assert_int_equal(io_write(fd, data, 1000003), 0);
 	close(fd);
 	assert_int_equal(digest_of(data, 1000003, &digest), 0);
-	assert_int_equal(key_add_files(&parts, f->fd, "big", NULL), 0);
+	assert_int_equal(key_add_files(&parts, AT(f), "big", NULL), 0);
 	assert_memory_equal(&parts.items[0].digest, &digest, sizeof(digest));
 }
 
@@ -335,7 +336,7 @@ static void test_failure_names_the_path(void **state)
 
 	make_tree(f);
 	memset(glob + 9, 'x', 300);
-	assert_int_equal(key_add_files(&parts, f->fd, glob, &bad),
+	assert_int_equal(key_add_files(&parts, AT(f), glob, &bad),
 			 -ENAMETOOLONG);
 	assert_non_null(bad);
 	assert_string_equal(bad, glob);
@@ -354,16 +355,16 @@ static void test_order_does_not_matter(void **state)
 		snprintf(name, sizeof(name), "one/%d/f", i * 37 % 200);
 		make(f, name);
 	}
-	assert_int_equal(key_add_files(&a, f->fd, "one/**", NULL), 0);
+	assert_int_equal(key_add_files(&a, AT(f), "one/**", NULL), 0);
 	assert_int_equal(a.count, 200);
 	assert_int_equal(io_remove_tree(f->fd, "one"), 0);
 	for (i = 199; i >= 0; i--) {
 		snprintf(name, sizeof(name), "one/%d/f", i);
 		make(f, name);
 	}
-	assert_int_equal(key_add_files(&b, f->fd, "one/1*/f", NULL), 0);
-	assert_int_equal(key_add_files(&b, f->fd, "**/f", NULL), 0);
-	assert_int_equal(key_add_files(&b, f->fd, "one/7/f", NULL), 0);
+	assert_int_equal(key_add_files(&b, AT(f), "one/1*/f", NULL), 0);
+	assert_int_equal(key_add_files(&b, AT(f), "**/f", NULL), 0);
+	assert_int_equal(key_add_files(&b, AT(f), "one/7/f", NULL), 0);
 	assert_int_equal(key_fingerprint(&a, &x), 0);
 	assert_int_equal(key_fingerprint(&b, &y), 0);
 	assert_int_equal(b.count, 200);

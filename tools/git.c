@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs git and takes apart what it prints.
+ *
+ * `git status` compares the index and the work tree with HEAD by the index's
+ * own stat data and rules; `git ls-files` lists untracked files by the
+ * .gitignore files alone, without what the user or the clone ignores, so that
+ * nobody's key leaves out what another's has. Both run at the same time. What
+ * could make them say something else is set: no daemon is asked for changes,
+ * no refreshed index is written, renames are not looked for, and variables of
+ * an enclosing git are taken away.
+ */
+#include "git.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "process.h"
+#include "store/base/cleanup.h"
+#include "store/base/hex.h"
+
+#define OUTPUT_MAX (1u << 30)
+#define IGNORED_MAX 1000
+
+static const struct variable environment[] = {
+	{ "LC_ALL", "C" },
+	{ "LANGUAGE", NULL },
+	{ "GIT_TERMINAL_PROMPT", "0" },
+	{ "GIT_OPTIONAL_LOCKS", "0" },
+	{ "GIT_WORK_TREE", NULL },
+	{ "GIT_INDEX_FILE", NULL },
+	{ "GIT_OBJECT_DIRECTORY", NULL },
+	{ "GIT_ALTERNATE_OBJECT_DIRECTORIES", NULL },
+	{ "GIT_COMMON_DIR", NULL },
+	{ "GIT_NAMESPACE", NULL },
+	{ "GIT_PREFIX", NULL },
+	{ "GIT_SHALLOW_FILE", NULL },
+	{ "GIT_GRAFT_FILE", NULL },
+	{ "GIT_LITERAL_PATHSPECS", NULL },
+	{ "GIT_GLOB_PATHSPECS", NULL },
+	{ "GIT_NOGLOB_PATHSPECS", NULL },
+	{ "GIT_ICASE_PATHSPECS", NULL },
+	{ "GIT_DIR", NULL }, /* the last: git_read() may give it a value */
+	{ NULL, NULL },
+};
+
+#define NVARIABLES (sizeof(environment) / sizeof(*environment))
+
+static void environment_of(bool nested, struct variable ret_vars[NVARIABLES])
+{
+	memcpy(ret_vars, environment, sizeof(environment));
+	if (nested)
+		ret_vars[NVARIABLES - 2].value = ".git";
+}
+
+/* ---- the top */
+
+/* What git prints, without the newline at its end; the exit code. */
+static int ask(const char *const argv[], int dirfd, bool merge,
+	       struct buf *ret_out)
+{
+	const struct process_setup setup = { .argv = argv,
+					     .variables = environment,
+					     .dirfd = dirfd,
+					     .mute = !merge,
+					     .merge = merge };
+	_cleanup_process_ struct process p = PROCESS_INIT;
+	struct process *const ps[] = { &p };
+	struct buf *const bufs[] = { ret_out };
+	int r = process_start(&setup, &p);
+
+	if (r == 0)
+		r = process_read_all(ps, bufs, 1, 1u << 20);
+	if (r < 0)
+		return r;
+	if (ret_out->len > 0 && ret_out->data[ret_out->len - 1] == '\n')
+		ret_out->len--;
+	buf_put_u8(ret_out, '\0');
+	if (buf_error(ret_out))
+		return buf_error(ret_out);
+	return process_wait(&p, PROCESS_FOREVER);
+}
+
+/* Git's own words: there are more reasons than we know. */
+static int no_work_tree(const char *const argv[], int dirfd, struct failure *f)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	const char *why = "";
+
+	if (ask(argv, dirfd, true, &out) > 0) {
+		why = (const char *)out.data;
+		if (strncmp(why, "fatal: ", 7) == 0)
+			why += 7;
+	}
+	return failure_set(f, -ENOENT, EXIT_ERROR,
+			   "--key-git: git finds no work tree here: %.*s",
+			   (int)strcspn(why, "\n"), why);
+}
+
+int git_top(int dirfd, char **ret_top, struct failure *f)
+{
+	static const char *const argv[] = { "git", "rev-parse",
+					    "--show-toplevel", NULL };
+	_cleanup_buf_ struct buf out = BUF_INIT;
+	int r = ask(argv, dirfd, false, &out);
+	size_t len;
+
+	if (r == EXIT_NOT_FOUND)
+		return failure_set(f, -ENOENT, EXIT_ERROR,
+				   "--key-git: git is not installed; "
+				   "--key-file names inputs without it");
+	if (r < 0)
+		return failure_set(f, r, EXIT_ERROR,
+				   "--key-git: cannot run git: %s",
+				   strerror(-r));
+	if (r != 0 || out.data[0] != '/')
+		return no_work_tree(argv, dirfd, f);
+	*ret_top = (char *)buf_take(&out, &len);
+	return 0;
+}
+
+/* ---- the lists */
+
+static const char *const status_argv[] = {
+	"git",
+	"-c",
+	"core.fsmonitor=false",
+	"-c",
+	"core.trustctime=true",
+	"-c",
+	"core.checkStat=default",
+	"status",
+	"--porcelain=v2",
+	"-z",
+	"--branch",
+	"--no-ahead-behind",
+	"--no-renames",
+	"--untracked-files=no",
+	"--ignore-submodules=all",
+	NULL,
+};
+
+static const char *const files_argv[] = {
+	"git",
+	"-c",
+	"core.fsmonitor=false",
+	"ls-files",
+	"-z",
+	"-v",
+	"--stage",
+	"-c",
+	"-o",
+	"--exclude-per-directory=.gitignore",
+};
+
+#define NFILES_ARGV (sizeof(files_argv) / sizeof(*files_argv))
+
+void git_lists_release(struct git_lists *lists)
+{
+	buf_release(&lists->changed);
+	buf_release(&lists->files);
+}
+
+/* The last exit code that is not 0. */
+static int run_both(const struct process_setup setups[2],
+		    struct git_lists *lists)
+{
+	_cleanup_process_ struct process status = PROCESS_INIT;
+	_cleanup_process_ struct process files = PROCESS_INIT;
+	struct process *const ps[] = { &status, &files };
+	struct buf *const bufs[] = { &lists->changed, &lists->files };
+	int r = process_start(&setups[0], &status), r2;
+
+	if (r == 0)
+		r = process_start(&setups[1], &files);
+	if (r == 0)
+		r = process_read_all(ps, bufs, 2, OUTPUT_MAX);
+	if (r < 0)
+		return r;
+	r = process_wait(&status, PROCESS_FOREVER);
+	r2 = process_wait(&files, PROCESS_FOREVER);
+	return r ? r : r2;
+}
+
+int git_read(int dirfd, bool nested, const char *const *ignored,
+	     struct git_lists *ret_lists, struct failure *f)
+{
+	const char *argv[NFILES_ARGV + 2 * IGNORED_MAX + 1] = { 0 };
+	_cleanup_git_lists_ struct git_lists lists = { .changed = BUF_INIT,
+						       .files = BUF_INIT };
+	struct variable vars[NVARIABLES];
+	const struct process_setup setups[] = {
+		{ .argv = status_argv, .variables = vars, .dirfd = dirfd },
+		{ .argv = argv, .variables = vars, .dirfd = dirfd },
+	};
+	size_t n = NFILES_ARGV;
+	int r;
+
+	environment_of(nested, vars);
+	memcpy(argv, files_argv, sizeof(files_argv));
+	for (size_t i = 0; ignored[i] && i < IGNORED_MAX; i++) {
+		argv[n++] = "-x";
+		argv[n++] = ignored[i];
+	}
+	r = run_both(setups, &lists);
+	if (r != 0)
+		return failure_set(f, r < 0 ? r : -EIO, EXIT_ERROR,
+				   "--key-git: git could not list what has "
+				   "changed (%s%d)",
+				   r < 0 ? "error " : "exit code ",
+				   r < 0 ? -r : r);
+	*ret_lists = lists;
+	lists = (struct git_lists){ 0 };
+	return 0;
+}
+
+/* ---- records */
+
+/* The next NUL-terminated record of `b`, or NULL. */
+static char *next_record(struct buf *b, size_t *pos)
+{
+	char *record = (char *)b->data + *pos;
+	const char *end;
+
+	if (*pos >= b->len)
+		return NULL;
+	end = memchr(record, '\0', b->len - *pos);
+	if (!end)
+		return NULL;
+	*pos += (size_t)(end - record) + 1;
+	return record;
+}
+
+/* What follows `n` blanks; NULL where there are fewer. */
+static const char *field_after(const char *record, int n)
+{
+	while (n-- > 0) {
+		record = strchr(record, ' ');
+		if (!record)
+			return NULL;
+		record++;
+	}
+	return record;
+}
+
+static int read_mode(const char *field, unsigned *ret_mode)
+{
+	unsigned mode = 0;
+
+	for (; *field >= '0' && *field <= '7'; field++)
+		mode = mode << 3 | (unsigned)(*field - '0');
+	if (*field != ' ')
+		return -EBADMSG;
+	*ret_mode = mode;
+	return 1;
+}
+
+/* Commits are SHA-1 or SHA-256. */
+static int read_head(const char *id, struct git_change *c)
+{
+	size_t len = strlen(id);
+
+	*c = (struct git_change){ .is_head = true };
+	if (strcmp(id, "(initial)") == 0)
+		return 1;
+	if (len < 40 || len > DIGEST_HEX_LEN || len % 2 ||
+	    hex_decode(id, len / 2, c->head.bytes) < 0)
+		return -EBADMSG;
+	return 1;
+}
+
+/*
+ *	# branch.oid ID
+ *	1 XY SUB MODE-HEAD MODE-INDEX MODE-WORKTREE ID ID PATH
+ *	u XY SUB MODE MODE MODE MODE-WORKTREE ID ID ID PATH
+ */
+static int read_change(const char *record, struct git_change *c)
+{
+	bool unmerged = record[0] == 'u';
+	const char *mode = field_after(record, unmerged ? 6 : 5);
+	const char *path = field_after(record, unmerged ? 10 : 8);
+
+	if ((record[0] != '1' && !unmerged) || !mode || !path || !*path)
+		return -EBADMSG;
+	*c = (struct git_change){ .path = path };
+	return read_mode(mode, &c->mode);
+}
+
+int git_next_change(struct git_lists *lists, struct git_change *ret_change)
+{
+	static const char head[] = "# branch.oid ";
+	const char *record;
+
+	while ((record = next_record(&lists->changed, &lists->changed_pos))) {
+		if (strncmp(record, head, sizeof(head) - 1) == 0)
+			return read_head(record + sizeof(head) - 1, ret_change);
+		if (record[0] != '#')
+			return read_change(record, ret_change);
+	}
+	return lists->changed_pos < lists->changed.len ? -EBADMSG : 0;
+}
+
+/*
+ *	? PATH
+ *	TAG MODE ID STAGE\tPATH
+ * A tag is in lower case where the file is assumed to be unchanged.
+ */
+static int read_file(const char *record, struct git_file *file)
+{
+	const char *path = strchr(record, '\t');
+	unsigned mode;
+
+	if (record[0] == '?' && record[1] == ' ' && record[2]) {
+		path = record + 2;
+		file->state = path[strlen(path) - 1] == '/' ? GIT_REPOSITORY :
+							      GIT_UNTRACKED;
+		file->path = path;
+		return 1;
+	}
+	if (!record[0] || record[1] != ' ' || !path || !path[1] ||
+	    read_mode(record + 2, &mode) < 0)
+		return -EBADMSG;
+	file->path = path + 1;
+	file->state = mode == 0160000			   ? GIT_REPOSITORY :
+		      record[0] == 'S' || record[0] == 's' ? GIT_SPARSE :
+		      record[0] >= 'a' && record[0] <= 'z' ? GIT_UNWATCHED :
+							     GIT_TRACKED;
+	return 1;
+}
+
+int git_next_file(struct git_lists *lists, struct git_file *ret_file)
+{
+	const char *record = next_record(&lists->files, &lists->files_pos);
+
+	if (record)
+		return read_file(record, ret_file);
+	return lists->files_pos < lists->files.len ? -EBADMSG : 0;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Patterns of what is no input; see git_ignored.h. No state. */
+#include "git_ignored.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fingerprint_internal.h"
+#include "store/base/cleanup.h"
+
+void git_ignored_release(struct git_ignored *p)
+{
+	for (size_t i = 0; i < p->count; i++)
+		free((char *)p->patterns[i]);
+	free(p->patterns);
+}
+
+/* As .gitignore has it, anchored, with nothing in it a wildcard. */
+static int ignore(struct git_ignored *p, const char *path)
+{
+	const char **items =
+		reallocarray(p->patterns, p->count + 2, sizeof(*items));
+	char *pattern = malloc(2 * strlen(path) + 2), *to = pattern;
+
+	if (items)
+		p->patterns = items;
+	if (!items || !pattern) {
+		free(pattern);
+		return -ENOMEM;
+	}
+	*to++ = '/';
+	for (; *path; path++) {
+		if (strchr("*?[]\\ \t!#", *path))
+			*to++ = '\\';
+		*to++ = *path;
+	}
+	*to = '\0';
+	p->patterns[p->count++] = pattern;
+	p->patterns[p->count] = NULL;
+	return 0;
+}
+
+/* Undoes the kernel's \ooo in a mount point. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	while (*text) {
+		if (text[0] == '\\' && strspn(text + 1, "01234567") >= 3) {
+			*to++ = (char)((text[1] - '0') << 6 |
+				       (text[2] - '0') << 3 | (text[3] - '0'));
+			text += 4;
+		} else {
+			*to++ = *text++;
+		}
+	}
+	*to = '\0';
+}
+
+/* ID PARENT DEVICE ROOT MOUNT-POINT ... */
+static char *mount_point(char *line)
+{
+	char *field = line;
+
+	for (int i = 0; field && i < 4; i++) {
+		field = strchr(field, ' ');
+		field = field ? field + 1 : NULL;
+	}
+	if (!field)
+		return NULL;
+	field[strcspn(field, " ")] = '\0';
+	unescape(field);
+	return field;
+}
+
+static int ignore_mounts(struct git_ignored *p, const char *top)
+{
+	_cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
+	_cleanup_free_ char *line = NULL;
+	size_t size = 0;
+	int r = 0;
+
+	while (f && r == 0 && getline(&line, &size, f) > 0) {
+		const char *point = mount_point(line);
+		const char *below = point ? inputs_below(point, top) : NULL;
+
+		if (below)
+			r = ignore(p, below);
+	}
+	return r;
+}
+
+int git_ignored_init(struct git_ignored *p, const char *top,
+		     char *const outputs[], size_t noutputs)
+{
+	int r;
+
+	p->patterns = calloc(1, sizeof(*p->patterns));
+	if (!p->patterns)
+		return -ENOMEM;
+	r = ignore_mounts(p, top);
+	for (size_t i = 0; r == 0 && i < noutputs; i++) {
+		const char *below = inputs_below(outputs[i], top);
+
+		if (below)
+			r = ignore(p, below);
+	}
+	return r;
+}
