@@ -65,6 +65,7 @@ static int method_import(struct control_call *call, json_t **ret_result)
 				   kind);
 	if (strcmp(kind, "dir") == 0)
 		r = ingest_dir(call->config->store, call->fds[0], label, &self,
+			       control_flag(call, "reread"),
 			       control_progress(call), &e, &result);
 	else
 		r = ingest_tar(call->config->store, call->fds[0], label, &self,

@@ -13,7 +13,7 @@
 /* Writes the tree into the empty directory `dirfd`, files in parallel:
  * contents, modes, hard links, symlinks, xattrs, owners (SELF as `self`;
  * others where privilege allows), and last the times of files and
- * directories to the nanosecond. What a failure leaves is the caller's to
+ * directories to the nanosecond; and the directory's manifest (manifest.h). What a failure leaves is the caller's to
  * remove. -ENOTEMPTY when the directory is not empty. */
 int export_dir(struct store_tree *t, int dirfd, const struct ingest_owner *self,
 	       struct progress *progress);

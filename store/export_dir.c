@@ -5,7 +5,8 @@
  * other names to a pool, a batch at a time; so packs are read about forwards
  * and no thread waits for another. Later names of hard links come after all
  * files, and directories get their owner, mode and times last, deepest first:
- * until then they are the exporting user's alone.
+ * until then they are the exporting user's alone. What was written is noted in
+ * a manifest, so that an import of the directory reads only what changed.
  */
 #include "export.h"
 
@@ -19,12 +20,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/pool.h"
 #include "chunker.h"
 #include "export_node.h"
+#include "manifest.h"
 #include "path_at.h"
 
 #define BATCH_NAMES 32
@@ -63,6 +66,7 @@ struct export
 	struct export_link *links;
 	size_t n_links, links_cap;
 
+	struct manifest_list written;
 	uint64_t done_files, done_bytes;
 };
 
@@ -73,6 +77,7 @@ struct export_job {
 	struct {
 		struct catalog_dirent name;
 		struct catalog_inode inode;
+		struct stat written; /* st_nlink 0: not known */
 	} items[BATCH_NAMES];
 };
 
@@ -129,11 +134,32 @@ static int job_work(void *ctx, void *thread_state, void *arg)
 				&job->items[i].inode);
 		if (r < 0)
 			return log_error(r, "cannot write %s", name);
+		if (fstatat(job->dirfd, name, &job->items[i].written,
+			    AT_SYMLINK_NOFOLLOW) < 0)
+			job->items[i].written.st_nlink = 0;
 	}
 	return 0;
 }
 
 /* In the driving thread */
+
+/* A file that gets more names changes once more. */
+static int job_note(struct export *x, const struct export_job *job)
+{
+	unsigned i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < job->n; i++) {
+		const struct catalog_inode *inode = &job->items[i].inode;
+
+		if (!S_ISREG(inode->mode) || inode->nlink > 1 ||
+		    job->items[i].written.st_nlink == 0)
+			continue;
+		r = manifest_add_stat(&x->written, &job->items[i].written,
+				      inode->ino);
+	}
+	return r;
+}
 
 static int job_done(void *ctx, void *arg, int err)
 {
@@ -142,6 +168,8 @@ static int job_done(void *ctx, void *arg, int err)
 
 	x->done_files += job->n;
 	x->done_bytes += job->bytes;
+	if (err == 0)
+		err = job_note(x, job);
 	close(job->dirfd);
 	free(job);
 	if (err < 0)
@@ -454,6 +482,20 @@ static int export_prepare(struct export *x)
 	return x->dirs && x->stack ? 0 : -ENOMEM;
 }
 
+/* Without it the next import reads everything. */
+static void export_note(struct export *x)
+{
+	struct stat root;
+	int r = fstat(x->rootfd, &root) < 0 ? -errno : 0;
+
+	if (r == 0)
+		r = manifest_publish(store_tree_store(x->target.tree), &root,
+				     store_tree_digest(x->target.tree),
+				     clock_wall_ns(), &x->written);
+	if (r < 0)
+		log_warn(r, "cannot note what was written");
+}
+
 static void export_release(struct export *x)
 {
 	struct export_name *first;
@@ -463,6 +505,7 @@ static void export_release(struct export *x)
 	while ((first = map_next(&x->first, &pos, NULL)))
 		free(first);
 	map_release(&x->first);
+	manifest_list_release(&x->written);
 	free(x->links);
 	free(x->dirs);
 	free(x->stack);
@@ -489,6 +532,7 @@ int export_dir(struct store_tree *t, int dirfd, const struct ingest_owner *self,
 		r = export_run(&x);
 	if (r < 0)
 		return r;
+	export_note(&x);
 	refused = atomic_load(&x.target.refused);
 	if (refused > 0)
 		log_warn(0, "%u extended attributes could not be set", refused);

@@ -24,6 +24,7 @@
 #ifndef LARDER_INGEST_H
 #define LARDER_INGEST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -90,7 +91,9 @@ int ingest_commit(struct ingest *in, struct entry *e,
 
 /* After the commit: the pieces' inode numbers are catalog_build_ino(). */
 
-/* The two sources of `larder import`. `dirfd`: the root of a plain tree;
+/* The two sources of `larder import`. `dirfd`: the root of a plain tree, of
+ * which only what changed since its manifest (manifest.h) is read, or all with
+ * `reread`;
  * `fd`: a tar stream in any compression that libarchive reads. Owner `self`
  * becomes CATALOG_OWNER_SELF. Messages name paths below `label`. */
 struct ingest_owner {
@@ -98,8 +101,9 @@ struct ingest_owner {
 };
 
 int ingest_dir(struct store *s, int dirfd, const char *label,
-	       const struct ingest_owner *self, struct progress *progress,
-	       struct entry *e, struct ingest_result *ret_result);
+	       const struct ingest_owner *self, bool reread,
+	       struct progress *progress, struct entry *e,
+	       struct ingest_result *ret_result);
 int ingest_tar(struct store *s, int fd, const char *label,
 	       const struct ingest_owner *self, struct progress *progress,
 	       struct entry *e, struct ingest_result *ret_result);

@@ -2,18 +2,22 @@
 /*
  * A plain directory as a source: walk, samples for the dictionary, content
  * in tree order. Files are opened and read on the threads of the pool and
- * compared with what the walk saw when they are closed.
+ * compared with what the walk saw when they are closed. What has not changed
+ * since the directory's manifest is taken from the tree that it was then.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "ingest_internal.h"
 #include "ingest_walk.h"
+#include "manifest.h"
 
 #define SAMPLE_BYTES_MAX (16u << 10) /* of one file */
 #define SAMPLES_BYTES_MIN (UINT64_C(4) << 20)
@@ -123,7 +127,7 @@ static int file_list_order(const struct walk *w, struct file_list *l)
 
 static size_t sample_size(const struct walk_file *f)
 {
-	if (f->size > CODEC_DICT_CHUNK_MAX)
+	if (f->size > CODEC_DICT_CHUNK_MAX || f->known)
 		return 0;
 	return f->size < SAMPLE_BYTES_MAX ? f->size : SAMPLE_BYTES_MAX;
 }
@@ -186,8 +190,118 @@ static int samples_give(struct ingest *in, const struct walk *w,
 	return samples_take(in, w, l, total, budget);
 }
 
+/* ---- what is known from before */
+
+/* The tree that the directory was when its manifest was made; both NULL where
+ * there is none. */
+struct before {
+	struct manifest *manifest;
+	struct store_tree *tree;
+};
+
+static void before_release(struct before *b)
+{
+	manifest_free(b->manifest);
+	store_tree_unref(b->tree);
+}
+
+/* Without it everything is read. */
+static void before_open(struct before *b, struct store *s,
+			const struct stat *root)
+{
+	if (manifest_open(s, root, &b->manifest) < 0)
+		return;
+	if (store_tree_open(s, manifest_catalog(b->manifest), &b->tree) == 0 &&
+	    store_tree_is_whole(b->tree))
+		return;
+	manifest_free(steal_ptr(&b->manifest));
+}
+
+static uint32_t before_find(const struct before *b, const struct walk *w,
+			    const struct walk_file *f)
+{
+	const struct manifest_file file = {
+		.ino = f->ino,
+		.size = f->size,
+		.mtime_ns = f->mtime_ns,
+		.ctime_ns = f->ctime_ns,
+	};
+	struct catalog_inode inode;
+	uint32_t node;
+
+	if (f->dev != w->dev || !manifest_find(b->manifest, &file, &node) ||
+	    catalog_inode(store_tree_catalog(b->tree), node, &inode) < 0 ||
+	    !S_ISREG(inode.mode) || inode.size != f->size)
+		return 0;
+	return node;
+}
+
+static int known_piece(struct ingest *in, uint32_t node,
+		       const struct store_tree *t,
+		       const struct catalog_piece *p)
+{
+	const struct digest *digest;
+	struct pack_loc loc;
+	uint32_t size;
+	int r;
+
+	if (p->chunk == CATALOG_HOLE)
+		return ingest_known(in, node, NULL, p->len, NULL);
+	r = catalog_chunk(store_tree_catalog(t), p->chunk, &digest, &size);
+	if (r == 0)
+		r = store_tree_locate(t, p->chunk, &loc);
+	return r < 0 ? r : ingest_known(in, node, digest, p->len, &loc);
+}
+
+static int known_file(struct ingest *in, const struct walk_file *f,
+		      const struct store_tree *t)
+{
+	const struct catalog *c = store_tree_catalog(t);
+	struct catalog_inode inode;
+	struct catalog_piece p;
+	uint32_t n;
+	int r = catalog_inode(c, f->known, &inode);
+
+	for (n = 0; r == 0 && n < inode.pieces; n++) {
+		r = catalog_piece(c, f->known, n, &p);
+		if (r == 0)
+			r = known_piece(in, f->node, t, &p);
+	}
+	return r;
+}
+
+/* What was read now is what the next import knows. */
+static void note(struct store *s, const struct stat *root, const struct walk *w,
+		 const struct digest *catalog, int64_t as_of_ns)
+{
+	struct manifest_list l = { 0 };
+	uint32_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < w->n_files; i++) {
+		const struct walk_file *f = &w->files[i];
+		const struct manifest_file file = {
+			.ino = f->ino,
+			.size = f->size,
+			.mtime_ns = f->mtime_ns,
+			.ctime_ns = f->ctime_ns,
+			.node = catalog_build_ino(w->build, f->node),
+		};
+
+		if (f->dev == w->dev)
+			r = manifest_add(&l, &file);
+	}
+	if (r == 0)
+		r = manifest_publish(s, root, catalog, as_of_ns, &l);
+	if (r < 0)
+		log_warn(r, "%s: cannot note what was imported", w->label);
+	manifest_list_release(&l);
+}
+
+/* ---- all of it */
+
 static int load_all(struct ingest *in, struct walk *w,
-		    const struct file_list *l)
+		    const struct file_list *l, const struct before *before)
 {
 	size_t i;
 	int r;
@@ -198,40 +312,48 @@ static int load_all(struct ingest *in, struct walk *w,
 
 		if (f->size == 0)
 			continue;
-		r = ingest_load(in, f->node, &file_loader, w, f - w->files,
-				f->size);
+		r = f->known ? known_file(in, f, before->tree) :
+			       ingest_load(in, f->node, &file_loader, w,
+					   f - w->files, f->size);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int take_in(struct ingest *in, struct walk *w, struct entry *e,
+static int take_in(struct ingest *in, struct walk *w,
+		   const struct before *before, struct entry *e,
 		   struct ingest_result *ret_result)
 {
 	_cleanup_(file_list_release) struct file_list l = { 0 };
+	uint32_t i;
 	int r;
 
 	r = walk_run(w);
 	if (r < 0)
 		return r;
+	for (i = 0; before->manifest && i < w->n_files; i++)
+		w->files[i].known = before_find(before, w, &w->files[i]);
 	r = file_list_order(w, &l);
 	if (r < 0)
 		return r;
 	r = samples_give(in, w, &l);
 	if (r < 0)
 		return r;
-	r = load_all(in, w, &l);
+	r = load_all(in, w, &l, before);
 	if (r < 0)
 		return r;
 	return ingest_commit(in, e, ret_result);
 }
 
 int ingest_dir(struct store *s, int dirfd, const char *label,
-	       const struct ingest_owner *self, struct progress *progress,
-	       struct entry *e, struct ingest_result *ret_result)
+	       const struct ingest_owner *self, bool reread,
+	       struct progress *progress, struct entry *e,
+	       struct ingest_result *ret_result)
 {
+	_cleanup_(before_release) struct before before = { 0 };
 	_cleanup_buf_ struct buf xattrs = BUF_INIT;
+	int64_t start = clock_wall_ns();
 	struct walk w = {
 		.rootfd = dirfd,
 		.label = label,
@@ -241,16 +363,23 @@ int ingest_dir(struct store *s, int dirfd, const char *label,
 	};
 	struct catalog_meta root;
 	struct ingest *in;
+	struct stat st;
 	int r;
 
+	if (fstat(dirfd, &st) < 0)
+		return log_error(-errno, "%s: cannot import", label);
 	r = walk_root(dirfd, self, w.privileged, &xattrs, &root);
 	if (r < 0)
 		return log_error(r, "%s: cannot import", label);
 	r = ingest_new(s, &root, progress, &in);
 	if (r < 0)
 		return r;
+	if (!reread)
+		before_open(&before, s, &st);
 	w.build = ingest_build(in);
-	r = take_in(in, &w, e, ret_result);
+	r = take_in(in, &w, &before, e, ret_result);
+	if (r == 0)
+		note(s, &st, &w, &ret_result->catalog, start);
 	/* The ingest's threads use the walk. */
 	ingest_free(in);
 	walk_release(&w);

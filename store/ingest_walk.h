@@ -19,6 +19,8 @@ struct walk_file {
 	size_t name; /* in walk.names */
 	uint64_t dev, ino, size;
 	int64_t mtime_ns, ctime_ns;
+	uint32_t known; /* ingest_dir's: inode number in the tree that the
+			   directory was before, or 0 */
 };
 
 struct walk_dir {

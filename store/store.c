@@ -111,7 +111,7 @@ static int write_tag(struct store *s)
 static int sweep(struct store *s)
 {
 	const int roots[] = { s->fd, s->packs_fd, s->catalogs_fd,
-			      s->placements_fd };
+			      s->placements_fd, s->plain_fd };
 	size_t i;
 	int r;
 
@@ -134,6 +134,9 @@ static int open_layout(struct store *s)
 	if (r < 0)
 		return r;
 	r = open_subdir(s->fd, "placements", &s->placements_fd);
+	if (r < 0)
+		return r;
+	r = open_subdir(s->fd, "plain", &s->plain_fd);
 	if (r < 0)
 		return r;
 	r = sweep(s);
@@ -203,6 +206,7 @@ void store_close(struct store *s)
 	pthread_mutex_destroy(&s->lock);
 	cleanup_close(&s->packs_fd);
 	cleanup_close(&s->catalogs_fd);
+	cleanup_close(&s->plain_fd);
 	cleanup_close(&s->placements_fd);
 	cleanup_close(&s->fd);
 	cleanup_close(&s->owner_fd);
@@ -218,7 +222,7 @@ int store_open(const char *dir, struct store **ret_store)
 	if (!s)
 		return -ENOMEM;
 	s->fd = s->owner_fd = -1;
-	s->packs_fd = s->catalogs_fd = s->placements_fd = -1;
+	s->packs_fd = s->catalogs_fd = s->placements_fd = s->plain_fd = -1;
 	pthread_mutex_init(&s->lock, NULL);
 	s->dir = strdup(dir);
 	r = s->dir ? store_start(s) : -ENOMEM;

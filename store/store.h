@@ -6,6 +6,7 @@
  *	v1/packs/<hh>/<hex>	packs
  *	v1/catalogs/<hh>/<hex>	catalogs, by digest
  *	v1/placements/<hh>/<hex>	placements, by the digest of their catalog
+ *	v1/plain/<dev>-<ino>	manifests of plain directories (manifest.h)
  *	v1/owner		pid of the process that has it open
  *	v1/CACHEDIR.TAG
  *

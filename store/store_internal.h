@@ -12,10 +12,10 @@
 #include "store.h"
 
 struct store {
-	char *dir; /* constant, as the next seven */
+	char *dir; /* constant, as the next eight */
 	int fd;	   /* v1/ */
 	int owner_fd;
-	int packs_fd, catalogs_fd, placements_fd;
+	int packs_fd, catalogs_fd, placements_fd, plain_fd;
 	struct index *index;
 	struct pack_cache *packs;
 
@@ -52,6 +52,9 @@ void store_put_stamp(struct store *s, enum index_blob kind,
 int store_pack_claim(struct store *s, const struct digest *pack);
 void store_pack_settle(struct store *s, const struct digest *pack,
 		       const struct digest *chunk, bool keep);
+
+/* Whether every pack that the tree needs is there to be read. */
+bool store_tree_is_whole(struct store_tree *t);
 
 /* Whether `chunk` was complained about before; from now on it was. */
 bool store_damage_known(struct store *s, const struct digest *chunk);

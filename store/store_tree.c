@@ -365,3 +365,17 @@ struct store *store_tree_store(const struct store_tree *t)
 {
 	return t->store;
 }
+
+bool store_tree_is_whole(struct store_tree *t)
+{
+	struct pack *p;
+	uint32_t n;
+
+	for (n = 0; n < placement_packs(t->placement); n++) {
+		if (pack_cache_get(t->store->packs,
+				   placement_pack(t->placement, n), &p) < 0)
+			return false;
+		pack_cache_put(t->store->packs, p);
+	}
+	return true;
+}

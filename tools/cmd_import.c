@@ -83,6 +83,8 @@ static int run(const struct args *args)
 			    rpc_string(source, strlen(source)));
 	json_object_set_new(params, "kind",
 			    json_string(is_directory(fd) ? "dir" : "tar"));
+	if (args->reread)
+		json_object_set_new(params, "reread", json_true());
 	return commit_request(args, "import", params, &fd, 1, &wanted);
 }
 
@@ -91,6 +93,9 @@ static const struct option_def options[] = {
 	  "The entry's name (required)." },
 	{ "branch", 0, OPTION_VALUE, "BRANCH", offsetof(struct args, branch),
 	  "The branch that it is of (default: none)." },
+	{ "reread", 0, OPTION_FLAG, NULL, offsetof(struct args, reread),
+	  "Read all files of the directory, also those that have the size and "
+	  "times they had when it was imported or materialized last." },
 	OPTION_END
 };
 

@@ -25,7 +25,7 @@ struct args {
 	const char *name, *branch, *output, *mount_options;
 	const char *format, *compressor, *block_size;
 	struct strings paths;
-	bool always, empty, resume, lazy, discard, force, explain;
+	bool always, empty, resume, lazy, discard, force, explain, reread;
 
 	const char **operands; /* NULL-terminated, like a command's argv */
 	unsigned count;

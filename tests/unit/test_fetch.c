@@ -104,8 +104,9 @@ static void import(struct fixture *f, const char *src)
 	unsigned i;
 
 	assert_true(fd >= 0);
-	assert_int_equal(
-		ingest_dir(f->store, fd, src, &self, NULL, &e, &result), 0);
+	assert_int_equal(ingest_dir(f->store, fd, src, &self, false, NULL, &e,
+				    &result),
+			 0);
 	close(fd);
 	assert_int_equal(store_tree_open(f->store, &result.catalog, &f->tree),
 			 0);

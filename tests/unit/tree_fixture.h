@@ -237,7 +237,8 @@ static UNUSED int try_import(struct fixture *f, int dirfd, const char *key,
 {
 	_cleanup_entry_ struct entry e = make_entry(key);
 
-	return ingest_dir(f->store, dirfd, "tree", &f->self, progress, &e, res);
+	return ingest_dir(f->store, dirfd, "tree", &f->self, false, progress,
+			  &e, res);
 }
 
 static UNUSED struct ingest_result import_dir(struct fixture *f, int dirfd,

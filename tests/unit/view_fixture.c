@@ -114,8 +114,9 @@ static void make_base(struct fixture *fx, void (*make)(int dirfd))
 	e.branch = strdup("");
 	e.creator = strdup("t@t");
 	e.parent = strdup("");
-	assert_int_equal(
-		ingest_dir(fx->store, fd, tree, &self, NULL, &e, &result), 0);
+	assert_int_equal(ingest_dir(fx->store, fd, tree, &self, false, NULL, &e,
+				    &result),
+			 0);
 	fx->base = fixture_tree(fx, &result.catalog);
 }
 
