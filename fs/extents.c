@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The extents of one file: binary search, cutting and putting. Files have few
- * extents (the view moves a file with many into its own file, where neighbours
- * merge), so the array is kept dense and moved by memmove().
+ * The extents of one file: binary search, cutting and putting. Most files have
+ * few extents; one that is rewritten all over has one for each 4 KiB at most
+ * (view_own.c), so the array is kept dense and moved by memmove().
  */
 #include "extents.h"
 
@@ -24,17 +24,14 @@ static uint32_t grown(uint32_t cap, uint32_t need)
 	return more > need ? more : need;
 }
 
-int extents_reserve(struct extents *e, uint64_t off)
+static int reserve(struct extents *e, uint32_t more)
 {
-	uint32_t more = 2;
 	uint32_t cap;
 	void *list;
 
-	if (e->count == 0 || off >= extent_end(&e->list[e->count - 1]))
-		more = 1;
 	if (e->cap - e->count >= more)
 		return 0;
-	if (e->count >= UINT32_MAX / 2)
+	if (e->count >= UINT32_MAX / 2 - more)
 		return -EFBIG;
 	cap = grown(e->cap, e->count + more);
 	list = reallocarray(e->list, cap, sizeof(*e->list));
@@ -43,6 +40,18 @@ int extents_reserve(struct extents *e, uint64_t off)
 	e->list = list;
 	e->cap = cap;
 	return 0;
+}
+
+int extents_reserve(struct extents *e, uint64_t off)
+{
+	if (e->count == 0 || off >= extent_end(&e->list[e->count - 1]))
+		return reserve(e, 1);
+	return reserve(e, 2);
+}
+
+int extents_reserve_many(struct extents *e, uint32_t n)
+{
+	return n > UINT32_MAX / 8 ? -EFBIG : reserve(e, 2 * n);
 }
 
 uint32_t extents_first(const struct extents *e, uint64_t off)
@@ -65,20 +74,33 @@ static bool same_source(const struct extent *a, const struct extent *b)
 	return a->src == b->src && a->src_off == b->src_off;
 }
 
-static void drop_own(const struct extents_sink *sink, uint64_t off,
-		     uint64_t len)
-{
-	sink->drop(sink->arg, (struct log_pos){ .segment = 0, .off = off },
-		   len);
-}
-
 /* Takes `by` bytes off the front. */
 static void trim_front(struct extent *x, uint64_t by)
 {
 	x->off += by;
 	x->len -= by;
-	if (extent_kind(x) == EXTENT_LOG)
+	if (extent_kind(x) != EXTENT_BASE)
 		x->slice += by;
+}
+
+/* Where in the file the source of an extent was put. */
+static uint64_t source_start(const struct extent *x)
+{
+	return x->off > x->slice ? x->off - x->slice : 0;
+}
+
+/* Whether a slice of the source of `x` is in the array, outside [from, to).
+ * All slices lie where the source was put. */
+static bool is_used(const struct extents *e, const struct extent *x,
+		    uint32_t from, uint32_t to)
+{
+	uint64_t end = source_start(x) + x->src_len;
+	uint32_t k = extents_first(e, source_start(x));
+
+	for (; k < e->count && e->list[k].off < end; k++)
+		if ((k < from || k >= to) && same_source(x, &e->list[k]))
+			return true;
+	return false;
 }
 
 /* [from, to) of the array go; each source among them is told once, and only
@@ -86,22 +108,13 @@ static void trim_front(struct extent *x, uint64_t by)
 static void tell_dead(const struct extents *e, uint32_t from, uint32_t to,
 		      const struct extents_sink *sink)
 {
-	uint32_t i, k;
+	uint32_t i;
 
 	for (i = from; i < to; i++) {
 		const struct extent *x = &e->list[i];
-		bool used = false;
 
-		if (extent_kind(x) == EXTENT_OWN)
-			drop_own(sink, x->off, x->len);
-		if (extent_kind(x) != EXTENT_LOG)
-			continue;
-		for (k = 0; k < e->count && !used; k++) {
-			if (k >= from && k <= i)
-				continue;
-			used = same_source(x, &e->list[k]);
-		}
-		if (!used)
+		if (extent_kind(x) != EXTENT_BASE &&
+		    !is_used(e, x, from, i + 1))
 			sink->drop(sink->arg, extent_pos(x), x->src_len);
 	}
 }
@@ -127,15 +140,13 @@ static void insert_at(struct extents *e, uint32_t at, const struct extent *x)
 
 /* [off, end) lies inside extent `i`, which becomes two. */
 static void cut_inside(struct extents *e, uint32_t i, uint64_t off,
-		       uint64_t end, const struct extents_sink *sink)
+		       uint64_t end)
 {
 	struct extent tail = e->list[i];
 
 	trim_front(&tail, end - tail.off);
 	e->list[i].len = off - e->list[i].off;
 	insert_at(e, i + 1, &tail);
-	if (extent_kind(&tail) == EXTENT_OWN)
-		drop_own(sink, off, end - off);
 }
 
 void extents_cut(struct extents *e, uint64_t off, uint64_t len,
@@ -149,32 +160,24 @@ void extents_cut(struct extents *e, uint64_t off, uint64_t len,
 		struct extent *x = &e->list[i];
 
 		if (extent_end(x) > end) {
-			cut_inside(e, i, off, end, sink);
+			cut_inside(e, i, off, end);
 			return;
 		}
-		if (extent_kind(x) == EXTENT_OWN)
-			drop_own(sink, off, extent_end(x) - off);
 		x->len = off - x->off;
 		i++;
 	}
 	for (k = i; k < e->count && extent_end(&e->list[k]) <= end; k++)
 		;
-	if (k < e->count && e->list[k].off < end) {
-		struct extent *x = &e->list[k];
-
-		if (extent_kind(x) == EXTENT_OWN)
-			drop_own(sink, x->off, end - x->off);
-		trim_front(x, end - x->off);
-	}
+	if (k < e->count && e->list[k].off < end)
+		trim_front(&e->list[k], end - e->list[k].off);
 	tell_dead(e, i, k, sink);
 	remove_range(e, i, k);
 }
 
-/* Both are of the own file or of the same catalog's file, whose offsets are
- * the file's, so neighbours are one. */
+/* Offsets in a catalog's file are the file's, so neighbours are one. */
 static bool mergeable(const struct extent *a, const struct extent *b)
 {
-	return extent_kind(a) != EXTENT_LOG && same_source(a, b) &&
+	return extent_kind(a) == EXTENT_BASE && same_source(a, b) &&
 	       extent_end(a) == b->off;
 }
 
@@ -221,16 +224,9 @@ bool extents_have(const struct extents *e, enum extent_kind kind)
 	return false;
 }
 
-bool extents_have_source(const struct extents *e, struct log_pos pos)
+bool extents_have_source(const struct extents *e, const struct extent *x)
 {
-	uint32_t i;
-
-	for (i = 0; i < e->count; i++)
-		if (extent_kind(&e->list[i]) == EXTENT_LOG &&
-		    e->list[i].src == pos.segment &&
-		    e->list[i].src_off == pos.off)
-			return true;
-	return false;
+	return is_used(e, x, 0, 0);
 }
 
 uint64_t extents_bytes(const struct extents *e)

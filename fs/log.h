@@ -48,7 +48,7 @@ typedef int (*log_replay_fn)(void *arg, const void *items, size_t items_len,
 
 /* `dirfd` is the mount's directory, duplicated. Creates what is missing.
  * -EBADMSG is not returned for damage in records (see above) but for a
- * directory that is no log; -ESTALE: a newer version wrote it. *ret_damaged:
+ * directory that is no log; -ESTALE: another version wrote it. *ret_damaged:
  * records were lost that are no torn tail. */
 int log_open(int dirfd, log_replay_fn replay, void *arg, struct log **ret_log,
 	     bool *ret_damaged);
@@ -104,14 +104,26 @@ uint64_t log_disk_bytes(const struct log *l); /* what segments take on disk */
  * has changed. */
 int log_clear(struct log *l);
 
-/* Own files of large inodes, changed in place: what punch, truncate and remove
- * take away must be dead as log_release() wants it. Numbers are not 0. */
+/*
+ * Own files of large inodes. The owner writes new bytes behind all that is
+ * there (_size tells its end), and records them afterwards, so what a record
+ * refers to is never written to again. What punch and remove take away must
+ * be dead as log_release() wants it. Numbers are not 0.
+ */
+#define LOG_OWN_BLOCK UINT64_C(4096) /* what can be given back */
+static inline uint64_t log_own_block(uint64_t off)
+{
+	return off & ~(LOG_OWN_BLOCK - 1);
+}
 int log_own_write(struct log *l, uint64_t ino, const void *buf, size_t len,
 		  uint64_t off);
 int log_own_read(struct log *l, uint64_t ino, void *buf, size_t len,
 		 uint64_t off); /* zeros in holes and beyond the end; -ENOENT */
 int log_own_punch(struct log *l, uint64_t ino, uint64_t off, uint64_t len);
-int log_own_truncate(struct log *l, uint64_t ino, uint64_t size);
+/* *ret_end: behind the last byte; *ret_disk: bytes that it takes there.
+ * `create`: makes an empty one where there is none; else -ENOENT. */
+int log_own_size(struct log *l, uint64_t ino, bool create, uint64_t *ret_end,
+		 uint64_t *ret_disk);
 int log_own_sync(struct log *l, uint64_t ino);	 /* 0: all; as log_sync() */
 int log_own_remove(struct log *l, uint64_t ino); /* absent is no error */
 

@@ -59,7 +59,7 @@
 
 #include "log.h"
 
-#define LOG_FORMAT 1u
+#define LOG_FORMAT 2u
 #define LOG_SEGMENT_MAGIC "LARDSEG\1"
 #define LOG_RECORD_MAGIC 0x4352444cu
 #define LOG_SEGMENT_HEADER 48u
@@ -170,7 +170,7 @@ void log_segment_name(uint32_t number, char ret_name[16]);
 void log_segment_header_make(const struct log *l, uint32_t number,
 			     uint8_t ret_header[LOG_SEGMENT_HEADER]);
 
-/* -EBADMSG; -ESTALE: a newer format. */
+/* -EBADMSG; -ESTALE: another format. */
 int log_segment_header_check(const uint8_t header[LOG_SEGMENT_HEADER],
 			     struct log_header *ret_header);
 uint32_t log_segment_seed(const uint8_t header[LOG_SEGMENT_HEADER]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Own files of large inodes: data/<ino in 16 hex digits>, sparse, bytes at
- * the offsets of the file that they belong to. A bounded number is kept open;
+ * Own files of large inodes: data/<ino in 16 hex digits>, written to at the
+ * end and punched where bytes died. A bounded number is kept open;
  * the least recently used that nobody uses is closed first. Any thread; the
  * owner keeps reads and writes of the same bytes apart. Syncing them is in
  * log_own_sync.c.
@@ -260,20 +260,24 @@ int log_own_punch(struct log *l, uint64_t ino, uint64_t off, uint64_t len)
 	return r;
 }
 
-int log_own_truncate(struct log *l, uint64_t ino, uint64_t size)
+int log_own_size(struct log *l, uint64_t ino, bool create, uint64_t *ret_end,
+		 uint64_t *ret_disk)
 {
 	struct log_own *o;
+	struct stat st;
 	int r;
 
-	if (size > INT64_MAX)
-		return -EFBIG;
-	r = log_own_get(l, ino, true, &o);
+	r = log_own_get(l, ino, create, &o);
 	if (r < 0)
 		return r;
-	if (ftruncate(o->fd, (off_t)size) < 0)
+	if (fstat(o->fd, &st) < 0)
 		r = -errno;
-	log_own_put(l, o, true);
-	return r;
+	log_own_put(l, o, false);
+	if (r < 0)
+		return r;
+	*ret_end = (uint64_t)st.st_size;
+	*ret_disk = (uint64_t)st.st_blocks * 512;
+	return 0;
 }
 
 int log_own_remove(struct log *l, uint64_t ino)

@@ -56,7 +56,7 @@ static int head_read(struct log_segment *seg, struct head *head)
 	if (r == -ESTALE)
 		return log_error(r,
 				 "upper log: segment %08" PRIx32
-				 " was written by a newer version",
+				 " was written by another version of Larder",
 				 seg->number);
 	if (r == 0 && head->header.number == seg->number) {
 		head->state = HEAD_GOOD;
@@ -270,7 +270,7 @@ static int replay_checkpoint(struct replay *rp)
 	r = checkpoint_replay(rp, fd, &off);
 	if (r == -ESTALE)
 		return log_error(r, "upper log: the checkpoint was written by "
-				    "a newer version");
+				    "another version of Larder");
 	if (r != -EBADMSG && r != -EIO)
 		return r;
 	log_error(r,

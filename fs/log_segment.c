@@ -60,10 +60,9 @@ int log_segment_header_check(const uint8_t header[LOG_SEGMENT_HEADER],
 	if (memcmp(header, LOG_SEGMENT_MAGIC, 8) != 0 ||
 	    le32_get(header + 40) != crc32c(0, header, 40))
 		return -EBADMSG;
-	if (le32_get(header + 8) > LOG_FORMAT)
-		return -ESTALE;
-	if (le32_get(header + 8) == 0 || le32_get(header + 44) != 0 ||
-	    le32_get(header + 12) == 0 ||
+	if (le32_get(header + 8) != LOG_FORMAT)
+		return le32_get(header + 8) ? -ESTALE : -EBADMSG;
+	if (le32_get(header + 44) != 0 || le32_get(header + 12) == 0 ||
 	    le32_get(header + 12) > LOG_SEGMENT_LAST)
 		return -EBADMSG;
 	ret_header->number = le32_get(header + 12);

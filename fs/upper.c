@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The upper: opening with replay, appending, and giving space back. What
- * items do to the tables is in upper_apply.c, checkpoints in
- * upper_checkpoint.c.
+ * The upper: opening with replay, appending, and reading. What items do to the
+ * tables is in upper_apply.c, checkpoints in upper_checkpoint.c, giving space
+ * back in upper_space.c.
  */
 #include "upper.h"
 
@@ -149,41 +149,6 @@ static void drop_orphans(struct upper *u)
 	}
 }
 
-/* The log could not be told during the replay. */
-static void retain_all(struct upper *u)
-{
-	const struct extents *e;
-	const struct inode *i;
-	uint32_t k, j;
-	size_t pos = 0;
-
-	while ((i = inodes_next(&u->inodes, &pos))) {
-		if (!S_ISREG(i->m.mode))
-			continue;
-		e = &i->extents;
-		for (k = 0; k < e->count; k++) {
-			const struct extent *x = &e->list[k];
-
-			if (extent_kind(x) != EXTENT_LOG)
-				continue;
-			for (j = 0; j < k; j++)
-				if (e->list[j].src == x->src &&
-				    e->list[j].src_off == x->src_off)
-					break;
-			if (j == k)
-				log_retain(u->log, extent_pos(x), x->src_len);
-		}
-	}
-}
-
-static bool own_is_used(void *arg, uint64_t ino)
-{
-	const struct upper *u = arg;
-	const struct inode *i = inodes_get(&u->inodes, ino);
-
-	return i && S_ISREG(i->m.mode) && extents_have(&i->extents, EXTENT_OWN);
-}
-
 static int tables_init(struct upper *u, const struct upper_options *opt)
 {
 	static const struct digest none;
@@ -241,15 +206,8 @@ int upper_open(struct upper *u, const struct upper_options *opt,
 	/* The log's books are made now; what died before is in none. */
 	u->ndead = 0;
 	u->dead_bytes = 0;
-	if (u->log && !damaged) {
-		retain_all(u);
-		r = log_own_sweep(u->log, own_is_used, u);
-		if (r < 0)
-			log_warn(r, "upper: removing unused own files");
-		r = log_reclaim(u->log);
-		if (r < 0)
-			log_warn(r, "upper: giving space back");
-	}
+	if (u->log && !damaged)
+		upper_space_begin(u);
 	if (!opt->adopt && u->log && !damaged)
 		forget_requests(u);
 	*ret_damaged = damaged;
@@ -267,7 +225,6 @@ void upper_close(struct upper *u)
 		store_tree_unref(u->trees[i].tree);
 	free(u->trees);
 	free(u->dead);
-	map_release(&u->trims);
 	buf_release(&u->items);
 	log_close(u->log);
 	*u = (struct upper){ 0 };
@@ -323,7 +280,6 @@ int upper_clear(struct upper *u)
 		return r;
 	inodes_release(&u->inodes);
 	names_release(&u->names);
-	map_release(&u->trims);
 	u->ndead = 0;
 	u->dead_bytes = 0;
 	u->own_bytes = 0;
@@ -346,128 +302,37 @@ int upper_clear(struct upper *u)
 
 /* --- reading --- */
 
-static int read_log(const struct upper *u, const struct extent *x,
-		    uint32_t from, void *buf, size_t len)
+static int read_source(const struct upper *u, uint64_t ino,
+		       const struct extent *x, void *buf)
 {
-	_cleanup_free_ uint8_t *whole = NULL;
-	uint8_t *to = buf;
 	int r;
 
-	if (len != x->src_len) {
-		whole = malloc(x->src_len);
-		if (!whole)
-			return -ENOMEM;
-		to = whole;
-	}
-	r = log_read(u->log, extent_pos(x), to, x->src_len);
-	if (r == -ENODATA)
+	if (extent_kind(x) == EXTENT_LOG)
+		r = log_read(u->log, extent_pos(x), buf, x->src_len);
+	else
+		r = log_own_read(u->log, ino, buf, x->src_len, x->src_off);
+	if (r == -ENODATA || r == -ENOENT)
 		return -EBADMSG;
 	if (r < 0)
 		return r;
-	if (crc32c(0, to, x->src_len) != x->crc)
-		return -EBADMSG;
-	if (whole)
-		memcpy(buf, whole + from, len);
-	return 0;
+	return crc32c(0, buf, x->src_len) == x->crc ? 0 : -EBADMSG;
 }
 
 int upper_read(const struct upper *u, uint64_t ino, const struct extent *x,
 	       uint64_t off, void *buf, size_t len)
 {
-	if (extent_kind(x) == EXTENT_OWN)
-		return log_own_read(u->log, ino, buf, len, off);
-	return read_log(u, x, x->slice + (uint32_t)(off - x->off), buf, len);
-}
+	uint32_t from = x->slice + (uint32_t)(off - x->off);
+	_cleanup_free_ uint8_t *whole = NULL;
+	int r;
 
-/* --- giving space back --- */
-
-void upper_note_dead(struct upper *u, struct log_pos pos, uint64_t len)
-{
-	struct upper_range *grown;
-	size_t cap;
-
-	if (!u->log)
-		return; /* a replay; the log's books are made after it */
-	if (u->ndead == u->cap_dead) {
-		cap = u->cap_dead ? u->cap_dead * 2 : 64;
-		grown = reallocarray(u->dead, cap, sizeof(*grown));
-		if (!grown)
-			return; /* comes back when the log is opened again */
-		u->dead = grown;
-		u->cap_dead = cap;
-	}
-	u->dead[u->ndead++] = (struct upper_range){ pos, len };
-	u->dead_bytes += len;
-}
-
-int upper_reclaim_begin(struct upper *u, struct upper_reclaim *ret_job)
-{
-	if (u->pins > 0 || !u->log ||
-	    (u->ndead == 0 && u->trims.count == 0 &&
-	     log_dead_bytes(u->log) == 0))
-		return 0;
-	*ret_job = (struct upper_reclaim){ .dead = steal_ptr(&u->dead),
-					   .ndead = u->ndead,
-					   .trims = u->trims,
-					   .bytes = u->dead_bytes };
-	u->ndead = 0;
-	u->cap_dead = 0;
-	u->trims = (struct map)MAP_INIT;
-	u->dead_bytes = 0;
-	return 1;
-}
-
-/* Only what is an own extent now stays in the own file. */
-static int own_trim(struct upper *u, uint64_t ino)
-{
-	const struct inode *i = inodes_get(&u->inodes, ino);
-	uint64_t end = 0;
-	uint32_t k;
-	int r = 0;
-
-	if (!i || !S_ISREG(i->m.mode) || !extents_have(&i->extents, EXTENT_OWN))
-		return log_own_remove(u->log, ino);
-	for (k = 0; r == 0 && k < i->extents.count; k++) {
-		const struct extent *x = &i->extents.list[k];
-
-		if (extent_kind(x) != EXTENT_OWN)
-			continue;
-		if (x->off > end)
-			r = log_own_punch(u->log, ino, end, x->off - end);
-		end = extent_end(x);
-	}
-	return r < 0 ? r : log_own_truncate(u->log, ino, end);
-}
-
-void upper_reclaim_end(struct upper *u, struct upper_reclaim *job, bool synced)
-{
-	bool now = synced && u->pins == 0;
-	uint64_t ino;
-	size_t i, pos = 0;
-	int r = 0;
-
-	for (i = 0; i < job->ndead; i++) {
-		if (now)
-			log_release(u->log, job->dead[i].pos, job->dead[i].len);
-		else
-			upper_note_dead(u, job->dead[i].pos, job->dead[i].len);
-	}
-	while (map_next(&job->trims, &pos, &ino)) {
-		if (now)
-			r = own_trim(u, ino);
-		if (!now || r < 0)
-			(void)map_put(&u->trims, ino, u);
-		if (r < 0)
-			log_warn(r,
-				 "upper: trimming the own file of inode "
-				 "%" PRIu64,
-				 ino);
-	}
-	if (now) {
-		r = log_reclaim(u->log);
-		if (r < 0)
-			log_warn(r, "upper: giving space back");
-	}
-	free(job->dead);
-	map_release(&job->trims);
+	if (len == x->src_len)
+		return read_source(u, ino, x, buf);
+	whole = malloc(x->src_len);
+	if (!whole)
+		return -ENOMEM;
+	r = read_source(u, ino, x, whole);
+	if (r < 0)
+		return r;
+	memcpy(buf, whole + from, len);
+	return 0;
 }

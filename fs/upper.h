@@ -53,7 +53,8 @@ struct upper_request {
 };
 
 struct upper_range {
-	struct log_pos pos;
+	uint64_t ino;	    /* of the own file, where ... */
+	struct log_pos pos; /* ... segment is 0 */
 	uint64_t len;
 };
 
@@ -90,7 +91,6 @@ struct upper {
 	struct upper_range *dead;
 	size_t ndead, cap_dead;
 	uint64_t dead_bytes;
-	struct map trims;   /* inodes whose own file has dead bytes */
 	uint64_t own_bytes; /* live bytes in own files */
 	unsigned pins;	    /* > 0: nothing is given back (a commit reads it) */
 	uint64_t checkpoint_after; /* log bytes; put off after a failure */
@@ -160,8 +160,6 @@ int upper_clear(struct upper *u);
 struct upper_reclaim {
 	struct upper_range *dead;
 	size_t ndead;
-	struct map trims;
-	uint64_t bytes;
 };
 int upper_reclaim_begin(struct upper *u, struct upper_reclaim *ret_job);
 void upper_reclaim_end(struct upper *u, struct upper_reclaim *job, bool synced);
@@ -187,8 +185,13 @@ void upper_request_put(struct upper *u);
 void upper_request_put_done(struct upper *u, bool written);
 void upper_requests_apply(struct upper *u, const struct item_requests *list);
 
+/* upper_space.c. After a replay: the log's books are made, and what died and
+ * is still there goes. Failure is only logged. */
+void upper_space_begin(struct upper *u);
+void upper_note_dead(struct upper *u, uint64_t ino, struct log_pos pos,
+		     uint64_t len);
+
 /* For upper_apply.c and upper_checkpoint.c. */
-void upper_note_dead(struct upper *u, struct log_pos pos, uint64_t len);
 int upper_tree_set(struct upper *u, uint32_t number,
 		   const struct digest *digest, struct store_tree *tree);
 bool *upper_trees_used(const struct upper *u); /* the caller frees */

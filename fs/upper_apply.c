@@ -21,7 +21,8 @@
 struct drop_ctx {
 	struct upper *u;
 	uint64_t ino;
-	bool rewrite; /* the same bytes of the own file are used again */
+	const struct extent *put; /* takes the place of what goes; or NULL */
+	bool grew;		  /* ... and is the longer form of it */
 };
 
 static void drop(void *arg, struct log_pos pos, uint64_t len)
@@ -29,16 +30,15 @@ static void drop(void *arg, struct log_pos pos, uint64_t len)
 	struct drop_ctx *ctx = arg;
 	struct upper *u = ctx->u;
 
-	if (pos.segment) {
-		upper_note_dead(u, pos, len);
-		return;
+	if (pos.segment == 0) {
+		u->own_bytes -= len < u->own_bytes ? len : u->own_bytes;
+		if (ctx->put && extent_kind(ctx->put) == EXTENT_OWN &&
+		    ctx->put->src_off == pos.off) {
+			ctx->grew = true;
+			return;
+		}
 	}
-	u->own_bytes -= len;
-	if (ctx->rewrite || !u->log)
-		return;
-	/* Without memory the bytes come back at the next open or change. */
-	if (map_put(&u->trims, ctx->ino, u) == 0)
-		u->dead_bytes += len;
+	upper_note_dead(u, ctx->ino, pos, len);
 }
 
 void upper_drop_spares(struct upper *u)
@@ -198,8 +198,9 @@ static struct inode *file_find(struct upper *u, uint64_t ino)
 static int put_extent(struct upper *u, uint64_t ino, const struct extent *x)
 {
 	struct inode *i = file_find(u, ino);
-	struct drop_ctx ctx = { u, ino, extent_kind(x) == EXTENT_OWN };
+	struct drop_ctx ctx = { u, ino, x, false };
 	struct extents_sink sink = { drop, &ctx };
+	bool had;
 	int r;
 
 	if (!i)
@@ -207,12 +208,12 @@ static int put_extent(struct upper *u, uint64_t ino, const struct extent *x)
 	r = extents_reserve(&i->extents, x->off);
 	if (r < 0)
 		return r;
-	if (u->log && extent_kind(x) == EXTENT_LOG &&
-	    !extents_have_source(&i->extents, extent_pos(x)))
+	had = extents_have_source(&i->extents, x);
+	if (u->log && extent_kind(x) == EXTENT_LOG && !had)
 		log_retain(u->log, extent_pos(x), x->src_len);
 	extents_put(&i->extents, x, &sink);
-	if (extent_kind(x) == EXTENT_OWN)
-		u->own_bytes += x->len;
+	if (extent_kind(x) == EXTENT_OWN && (!had || ctx.grew))
+		u->own_bytes += x->src_len;
 	return 0;
 }
 
@@ -233,7 +234,11 @@ static int apply_data(struct upper *u, const struct item_range *d,
 
 static int apply_own(struct upper *u, const struct item_range *o)
 {
-	const struct extent x = { .off = o->off, .len = o->len };
+	const struct extent x = { .off = o->off,
+				  .len = o->len,
+				  .src_off = o->place,
+				  .src_len = (uint32_t)o->len,
+				  .crc = o->crc };
 
 	return put_extent(u, o->ino, &x);
 }
@@ -241,7 +246,7 @@ static int apply_own(struct upper *u, const struct item_range *o)
 static int apply_hole(struct upper *u, const struct item_range *h)
 {
 	struct inode *i = file_find(u, h->ino);
-	struct drop_ctx ctx = { u, h->ino, false };
+	struct drop_ctx ctx = { .u = u, .ino = h->ino };
 	struct extents_sink sink = { drop, &ctx };
 	int r;
 
@@ -283,7 +288,7 @@ static int apply_extent(struct upper *u, const struct item_extent *e)
 static int apply_content(struct upper *u, const struct item_content *c)
 {
 	struct inode *i = file_find(u, c->ino);
-	struct drop_ctx ctx = { u, c->ino, false };
+	struct drop_ctx ctx = { .u = u, .ino = c->ino };
 	struct extents_sink sink = { drop, &ctx };
 	struct extent x = { .src = EXTENT_TREE | c->tree,
 			    .src_off = c->number };
@@ -466,14 +471,21 @@ static int reserve_blob(struct upper *u, const struct item_blob *b)
 	return 0;
 }
 
-static int reserve_extent(struct upper *u, uint64_t ino, uint64_t off)
+/* `n`: how many the record has had, this one included. All that a record says
+ * of extents is about one file. */
+static int reserve_extent(struct upper *u, uint64_t ino, uint64_t off,
+			  uint32_t n)
 {
 	struct inode *i = file_find(u, ino);
 
-	return i ? extents_reserve(&i->extents, off) : -EBADMSG;
+	if (!i)
+		return -EBADMSG;
+	return n == 1 ? extents_reserve(&i->extents, off) :
+			extents_reserve_many(&i->extents, n);
 }
 
-static int reserve_item(struct upper *u, const struct item *item)
+static int reserve_item(struct upper *u, const struct item *item,
+			uint32_t *extents)
 {
 	struct inode *i;
 
@@ -490,10 +502,11 @@ static int reserve_item(struct upper *u, const struct item *item)
 	case ITEM_DATA:
 	case ITEM_OWN:
 	case ITEM_HOLE:
-		return reserve_extent(u, item->range.ino, item->range.off);
+		return reserve_extent(u, item->range.ino, item->range.off,
+				      ++*extents);
 	case ITEM_EXTENT:
 		return reserve_extent(u, item->extent.ino,
-				      item->extent.extent.off);
+				      item->extent.extent.off, ++*extents);
 	case ITEM_CONTENT: /* takes the place of what is there */
 		i = inodes_get(&u->inodes, item->content.ino);
 		if (!i || !S_ISREG(i->m.mode))
@@ -515,13 +528,14 @@ static int reserve_item(struct upper *u, const struct item *item)
 
 int upper_reserve(struct upper *u, const void *items, size_t items_len)
 {
+	uint32_t extents = 0;
 	struct cursor c;
 	struct item item;
 	int r;
 
 	cursor_init(&c, items, items_len);
 	while ((r = item_take(&c, &item)) > 0) {
-		r = reserve_item(u, &item);
+		r = reserve_item(u, &item, &extents);
 		if (r < 0)
 			return r;
 	}
@@ -545,7 +559,7 @@ static void drop_overrides(struct upper *u, uint64_t dir)
 
 void upper_drop(struct upper *u, struct inode *i)
 {
-	struct drop_ctx ctx = { u, i->m.ino, false };
+	struct drop_ctx ctx = { .u = u, .ino = i->m.ino };
 	struct extents_sink sink = { drop, &ctx };
 
 	if (S_ISREG(i->m.mode))

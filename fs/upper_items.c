@@ -90,6 +90,10 @@ void item_put(struct buf *b, const struct item *item)
 		buf_put_u32(b, item->range.crc);
 		break;
 	case ITEM_OWN:
+		put_range(b, &item->range);
+		buf_put_u32(b, item->range.crc);
+		buf_put_u64(b, item->range.place);
+		break;
 	case ITEM_HOLE:
 		put_range(b, &item->range);
 		break;
@@ -208,12 +212,13 @@ static bool take_range(struct cursor *c, enum item_type type,
 	r->ino = cursor_u64(c);
 	r->off = cursor_u64(c);
 	r->len = cursor_u64(c);
-	r->crc = type == ITEM_DATA ? cursor_u32(c) : 0;
 	if (type == ITEM_HOLE)
 		return r->off <= INT64_MAX;
-	if (type == ITEM_DATA && r->len > EXTENT_SOURCE_MAX)
-		return false;
-	return valid_range(r->off, r->len);
+	r->crc = cursor_u32(c);
+	if (type == ITEM_OWN)
+		r->place = cursor_u64(c);
+	return r->len <= EXTENT_SOURCE_MAX && r->place <= INT64_MAX &&
+	       valid_range(r->off, r->len);
 }
 
 static bool take_extent(struct cursor *c, struct item_extent *e)
@@ -230,7 +235,7 @@ static bool take_extent(struct cursor *c, struct item_extent *e)
 	x->crc = cursor_u32(c);
 	if (!valid_range(x->off, x->len))
 		return false;
-	if (extent_kind(x) != EXTENT_LOG)
+	if (extent_kind(x) == EXTENT_BASE)
 		return true;
 	return x->src_len <= EXTENT_SOURCE_MAX && x->src_off <= INT64_MAX &&
 	       x->slice < x->src_len && x->len <= x->src_len - x->slice;

@@ -12,7 +12,8 @@
  *	NAME	   parent, ino (0: gone), seq u64; epoch u32; u8 length, name
  *	NO_NAME	   parent u64; u8 length, name: no override any more
  *	DATA	   ino, off, len u64; crc u32: the data of this record
- *	OWN	   ino, off, len u64: the bytes lie in the own file
+ *	OWN	   ino, off, len u64; crc u32; place u64: the bytes lie there in the
+ *		   own file
  *	HOLE	   ino, off, len u64: no extents there, zeros
  *	EXTENT	   ino u64; an extent (checkpoints)
  *	TARGET	   ino u64; u16 length, target of a symlink
@@ -67,7 +68,8 @@ struct item_name {
 
 struct item_range {
 	uint64_t ino, off, len;
-	uint32_t crc; /* DATA only */
+	uint32_t crc;	/* DATA and OWN */
+	uint64_t place; /* OWN: in the own file */
 };
 
 struct item_extent {

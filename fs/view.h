@@ -211,7 +211,7 @@ void view_stats(struct view *v, struct view_stats *ret_stats);
  * files' content is now in the store, so that committing again costs what
  * changed since, and its log shrinks. A tree equal to the base or the last commit
  * makes no new catalog; the entry is published all the same.
- * -ECANCELED, errors of ingest; those of frozen_read().
+ * -ECANCELED, errors of ingest.
  */
 struct ingest_result;
 int view_commit(struct view *v, struct store *s, struct progress *progress,

@@ -33,7 +33,6 @@ struct commit {
 static void commit_release(struct commit *c)
 {
 	ingest_free(c->ingest);
-	frozen_free(c->snapshot.frozen);
 	snapshot_release(&c->snapshot);
 }
 
@@ -48,9 +47,6 @@ static int begin(struct commit *c)
 	c->epoch = v->upper.epoch;
 	c->recorded = view_writable(v) == 0;
 	if (c->recorded) {
-		r = frozen_new(v->upper.log, v->dirfd, &c->snapshot.frozen);
-		if (r < 0)
-			return r;
 		item.epoch = c->epoch + 1;
 		item_put(&v->upper.items, &item);
 		r = upper_append(&v->upper, NULL, 0);
@@ -58,7 +54,6 @@ static int begin(struct commit *c)
 			return r;
 	}
 	v->upper.pins++;
-	v->frozen = c->snapshot.frozen;
 	return 0;
 }
 
@@ -66,7 +61,6 @@ static void end(struct view *v)
 {
 	WRITE_SCOPE(v);
 	v->upper.pins--;
-	v->frozen = NULL;
 }
 
 static int take(struct commit *c)

@@ -40,60 +40,13 @@ static int load_file(const struct view *v, uint64_t ino, struct meta *ret_meta)
 	return S_ISREG(ret_meta->mode) ? 0 : -EINVAL;
 }
 
-/* A running commit still wants the bytes that are there. */
-static int own_write(struct view *v, uint64_t ino, const void *buf, size_t len,
-		     uint64_t off)
-{
-	if (v->frozen)
-		frozen_save(v->frozen, ino, off, len);
-	return log_own_write(v->upper.log, ino, buf, len, off);
-}
-
-/* Whether all of the range lies in the own file already. Neighbours there
- * are one extent. */
-static bool is_own(const struct inode *i, uint64_t off, size_t len)
-{
-	uint32_t k;
-
-	if (!i)
-		return false;
-	k = extents_first(&i->extents, off);
-	return k < i->extents.count &&
-	       extent_kind(&i->extents.list[k]) == EXTENT_OWN &&
-	       i->extents.list[k].off <= off &&
-	       extent_end(&i->extents.list[k]) >= off + len;
-}
-
-/* Visible bytes change in place only when the record is written, so that a
- * full disk changes nothing; new ones have to be there before it. */
-static int put_own(struct view *v, uint64_t ino, const void *buf, size_t len,
-		   uint64_t off)
-{
-	bool in_place = is_own(inodes_get(&v->upper.inodes, ino), off, len);
-	struct item item = { .type = ITEM_OWN };
-	int r = 0;
-
-	item.range = (struct item_range){ .ino = ino, .off = off, .len = len };
-	item_put(&v->upper.items, &item);
-	if (!in_place)
-		r = own_write(v, ino, buf, len, off);
-	if (r < 0) {
-		buf_reset(&v->upper.items);
-		return r;
-	}
-	r = upper_append(&v->upper, NULL, 0);
-	if (r < 0 || !in_place)
-		return r;
-	return own_write(v, ino, buf, len, off);
-}
-
 static int put_bytes(struct view *v, uint64_t ino, const void *buf, size_t len,
 		     uint64_t off, bool own)
 {
 	struct item item = { .type = ITEM_DATA };
 
 	if (own)
-		return put_own(v, ino, buf, len, off);
+		return view_put_own(v, ino, buf, len, off);
 	item.range = (struct item_range){ .ino = ino,
 					  .off = off,
 					  .len = len,
@@ -127,9 +80,12 @@ static ssize_t write_once(struct view *v, uint64_t ino, const void *buf,
 			  size_t len, uint64_t off, bool kill_priv)
 {
 	struct meta m;
+	uint64_t done;
 	int r;
 
 	WRITE_SCOPE(v);
+	if (view_request_done(v, &done))
+		return (ssize_t)len;
 	r = view_writable(v);
 	if (r == 0)
 		r = load_file(v, ino, &m);

@@ -13,7 +13,6 @@
 
 #include "store/base/cleanup.h"
 
-#include "frozen.h"
 #include "upper.h"
 #include "view.h"
 
@@ -24,8 +23,7 @@ struct view {
 	pthread_rwlock_t lock;
 	pthread_mutex_t commit_lock; /* one commit or reset; before `lock` */
 	struct upper upper;	     /* lock */
-	struct frozen *frozen; /* lock; a commit's, NULL while there is none */
-	struct fetch *fetch;   /* this and all below: constant after open */
+	struct fetch *fetch; /* this and all below: constant after open */
 	uint32_t uid, gid;
 	int dirfd; /* own duplicate or -1 */
 	bool read_only, damaged;
@@ -95,6 +93,11 @@ struct timespec view_now(void);
 void view_touch(struct meta *m, const struct timespec *now); /* mtime, ctime */
 void view_touch_ctime(struct meta *m, const struct timespec *now);
 
+/* view_own.c: writes the bytes of a file to its own file, and the record that
+ * is being made, with them in it. Errors of upper_append(). */
+int view_put_own(struct view *v, uint64_t ino, const void *buf, size_t len,
+		 uint64_t off);
+
 /* Clears suid, and sgid where the group may execute. */
 void view_kill_priv(struct meta *m);
 
@@ -137,7 +140,7 @@ struct view_plan {
 	struct view_part few[VIEW_PARTS_FEW];
 };
 /* All of [off, off + len) gets bytes; `e` may be any array, not only `ino`'s
- * present one. No lock is needed where `e` has no own extents. */
+ * present one, and no lock is needed while the upper is pinned. */
 int view_plan_read(const struct view *v, uint64_t ino, const struct extents *e,
 		   void *buf, size_t len, uint64_t off,
 		   struct view_plan *ret_plan);

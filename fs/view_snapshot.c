@@ -111,9 +111,6 @@ static int file_extents(struct snapshot *s, struct snapshot_file *f,
 		memcpy(f->extents, e->list, e->count * sizeof(*e->list));
 	}
 	f->count = e->count;
-	f->own = s->frozen && extents_have(e, EXTENT_OWN);
-	if (f->own && frozen_add(s->frozen, m->ino, m->size) < 0)
-		return -ENOMEM;
 	if (m->size > 0 && e->count > 0) {
 		s->load_files++;
 		s->load_bytes += m->size;
@@ -255,41 +252,6 @@ static int loader_open(void *ctx, uint64_t cookie, void **ret_handle)
 	return 0;
 }
 
-/* The bytes of own extents as they were. */
-static int thaw(const struct handle *h, const struct extents *e, uint8_t *buf,
-		size_t len, uint64_t off)
-{
-	uint64_t end = off + len;
-	uint32_t k;
-	int r = 0;
-
-	for (k = extents_first(e, off); r == 0 && k < e->count; k++) {
-		const struct extent *x = &e->list[k];
-		uint64_t from = x->off > off ? x->off : off;
-		uint64_t stop = extent_end(x) < end ? extent_end(x) : end;
-
-		if (from >= end)
-			break;
-		if (extent_kind(x) == EXTENT_OWN)
-			r = frozen_read(h->snapshot->frozen, h->file->ino,
-					buf + (from - off), stop - from, from);
-	}
-	return r;
-}
-
-/* The upper's part: an own file is written under the lock. */
-static int plan_locked(const struct handle *h, const struct extents *e,
-		       void *buf, size_t len, uint64_t off,
-		       struct view_plan *plan)
-{
-	struct view *v = h->snapshot->view;
-	int r;
-
-	READ_SCOPE(v);
-	r = view_plan_read(v, h->file->ino, e, buf, len, off, plan);
-	return r == 0 && h->file->own ? thaw(h, e, buf, len, off) : r;
-}
-
 static ssize_t loader_read(void *handle, void *buf, size_t len, uint64_t off)
 {
 	_cleanup_(view_plan_release) struct view_plan plan;
@@ -304,7 +266,7 @@ static ssize_t loader_read(void *handle, void *buf, size_t len, uint64_t off)
 		return 0;
 	if (len > f->size - off)
 		len = f->size - off;
-	r = plan_locked(h, &e, buf, len, off, &plan);
+	r = view_plan_read(h->snapshot->view, f->ino, &e, buf, len, off, &plan);
 	if (r == 0)
 		r = view_plan_finish(h->snapshot->view, &plan);
 	return r < 0 ? r : (ssize_t)len;

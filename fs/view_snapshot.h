@@ -2,10 +2,9 @@
 /*
  * A snapshot of a view for a commit: all names and metadata of one moment,
  * put into a catalog builder under the read lock, and for each file what its content
- * is made of. Content is read afterwards, without a lock: log and base are never
- * overwritten, so a file's extents are a snapshot of its bytes. Own files are
- * overwritten in place; what is written over is kept meanwhile (frozen.h). While it
- * exists nothing of the upper is given back (upper.pins).
+ * is made of. Content is read afterwards, without a lock: neither the upper's
+ * bytes nor the base's are ever written over, so a file's extents are a snapshot
+ * of its bytes. While it exists nothing of the upper is given back (upper.pins).
  *
  * One thread drives it; snapshot_loader runs on any.
  */
@@ -23,12 +22,10 @@ struct snapshot_file {
 	uint32_t count;		/* extents, where not `in_tree` */
 	struct extent *extents; /* owned */
 	bool in_tree;
-	bool own; /* some are of the own file */
 };
 
 struct snapshot {
 	struct view *view;
-	struct frozen *frozen;	     /* borrowed; may be NULL */
 	struct catalog_build *build; /* borrowed */
 	struct snapshot_file *files;
 	size_t n, cap;

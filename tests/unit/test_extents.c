@@ -71,7 +71,7 @@ static void test_cut_in_the_middle(void **state)
 	/* The source lives as long as one slice of it does. */
 	cut(&e, 0, 115, &sink);
 	assert_int_equal(dead.source[7], 0);
-	assert_true(extents_have_source(&e, extent_pos(&x)));
+	assert_true(extents_have_source(&e, &x));
 	cut(&e, 0, UINT64_MAX, &sink);
 	assert_int_equal(dead.source[7], 1);
 	assert_int_equal(e.count, 0);
@@ -95,24 +95,47 @@ static void test_one_source_dies_once(void **state)
 	extents_release(&e);
 }
 
-static void test_own_extents_merge(void **state)
+static void test_base_extents_merge(void **state)
 {
 	struct dead dead = { 0 };
 	const struct extents_sink sink = { drop, &dead };
+	struct extent x = { .len = 10, .src = EXTENT_TREE, .src_off = 9 };
 	struct extents e = { 0 };
-	uint64_t off;
 
 	(void)state;
-	for (off = 0; off < 1000; off += 20)
-		put(&e, &(struct extent){ .off = off, .len = 10 }, &sink);
+	for (x.off = 0; x.off < 1000; x.off += 20)
+		put(&e, &x, &sink);
 	assert_int_equal(e.count, 50);
-	for (off = 10; off < 1000; off += 20)
-		put(&e, &(struct extent){ .off = off, .len = 10 }, &sink);
+	for (x.off = 10; x.off < 1000; x.off += 20)
+		put(&e, &x, &sink);
 	assert_int_equal(e.count, 1);
 	assert_int_equal(e.list[0].len, 1000);
-	assert_int_equal(dead.own, 0);
 	cut(&e, 500, UINT64_MAX, &sink);
-	assert_int_equal(dead.own, 500);
+	assert_int_equal(extents_bytes(&e), 500);
+	assert_int_equal(dead.own, 0);
+	extents_release(&e);
+}
+
+/* A source of the own file is a source as one of the log is. */
+static void test_own_sources(void **state)
+{
+	struct dead dead = { 0 };
+	const struct extents_sink sink = { drop, &dead };
+	struct extent x = log_extent(0, 100, 4096);
+	struct extents e = { 0 };
+
+	(void)state;
+	x.src = 0;
+	put(&e, &x, &sink);
+	cut(&e, 40, 20, &sink);
+	assert_int_equal(e.count, 2);
+	assert_int_equal(e.list[1].slice, 60);
+	assert_true(extents_have_source(&e, &x));
+	cut(&e, 0, 50, &sink);
+	assert_int_equal(dead.own, 0);
+	cut(&e, 60, 40, &sink);
+	assert_int_equal(dead.own, 100);
+	assert_false(extents_have_source(&e, &x));
 	extents_release(&e);
 }
 
@@ -217,8 +240,10 @@ static void test_random(void **state)
 		x.src = kinds[rand() % 4];
 		if (x.src == 1 && alive[x.src_off])
 			continue; /* a source is written once */
-		if (x.src != 1)
-			x.src_off = x.src ? 77 : 0;
+		if (x.src == 0)
+			x.src_off = SOURCES + step;
+		if (x.src > 1)
+			x.src_off = 77;
 		if (rand() % 4 == 0) {
 			cut(&e, off, len, &sink);
 			for (i = off; i < off + len; i++)
@@ -250,7 +275,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cut_in_the_middle),
 		cmocka_unit_test(test_one_source_dies_once),
-		cmocka_unit_test(test_own_extents_merge),
+		cmocka_unit_test(test_base_extents_merge),
+		cmocka_unit_test(test_own_sources),
 		cmocka_unit_test(test_finding),
 		cmocka_unit_test(test_random),
 	};

@@ -65,6 +65,17 @@ dies() {
 	'
 }
 
+@test "writing, at the end and in the middle" {
+	dies 5 '
+		echo more >>a
+		printf X | dd of=b conv=notrunc status=none
+		printf 0123456789 | dd of=large bs=10 seek=400000 \
+			conv=notrunc iflag=fullblock status=none
+		fallocate -p -o 4096 -l 8192 large
+		truncate -s 4999999 large
+	'
+}
+
 @test "attributes" {
 	dies 4 '
 		chmod 640 a
