@@ -1,29 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mount.json: written whole through publish, read back with every field
+ * The text of mount.json: written with every field, read back with every field
  * checked.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 
 #include "store/base/cleanup.h"
 #include "store/base/hex.h"
 #include "store/base/io.h"
 #include "store/base/log.h"
-#include "store/base/publish.h"
 
 #include "mount_state.h"
 #include "rpc.h"
 
-#define STATE_FILE "mount.json"
-#define STATE_MAX (1u << 20)
 #define STATE_FORMAT 1
 
 static void cleanup_json(json_t **j)
@@ -200,8 +195,7 @@ static int entry_parse(const json_t *j, struct entry *ret_entry)
 	return 0;
 }
 
-/* As it is written: a name of a directory, too. */
-static bool id_is_valid(const char *id)
+bool mount_state_id_is_valid(const char *id)
 {
 	return strlen(id) == MOUNT_ID_LEN &&
 	       strspn(id, "0123456789abcdef") == MOUNT_ID_LEN;
@@ -222,7 +216,7 @@ static int parse_fields(json_t *j, struct mount_state *s)
 			&suid_dev, "stateful_open", &stateful_open, "uid", &uid,
 			"gid", &gid, "mounted_ns", &mounted, "kept_ns",
 			&kept) < 0 ||
-	    format != STATE_FORMAT || !id_is_valid(id) || uid < 0 ||
+	    format != STATE_FORMAT || !mount_state_id_is_valid(id) || uid < 0 ||
 	    uid > UINT32_MAX || gid < 0 || gid > UINT32_MAX || mounted < 0 ||
 	    kept < 0 || !json_is_string(dir))
 		return -EBADMSG;
@@ -282,139 +276,4 @@ int mount_state_parse(const char *text, struct mount_state *ret)
 	}
 	*ret = s;
 	return 0;
-}
-
-/* --- on disk --- */
-
-int mount_state_open(int mountsfd, const char *id, int *ret_fd)
-{
-	int fd = openat(mountsfd, id,
-			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	*ret_fd = fd;
-	return 0;
-}
-
-static int state_write(int fd, const struct mount_state *s)
-{
-	_cleanup_free_ char *text = mount_state_text(s);
-
-	return text ? publish_file(fd, STATE_FILE, text, strlen(text), 0600) :
-		      -ENOMEM;
-}
-
-int mount_state_create(int mountsfd, const struct mount_state *s, int *ret_fd)
-{
-	_cleanup_close_ int fd = -1;
-	int r;
-
-	if (mkdirat(mountsfd, s->id, 0700) < 0)
-		return -errno;
-	r = mount_state_open(mountsfd, s->id, &fd);
-	if (r == 0)
-		r = state_write(fd, s);
-	if (r < 0) {
-		io_remove_tree(mountsfd, s->id);
-		return r;
-	}
-	*ret_fd = steal_fd(&fd);
-	return 0;
-}
-
-int mount_state_save(int mountsfd, const struct mount_state *s)
-{
-	_cleanup_close_ int fd = -1;
-	int r;
-
-	r = mount_state_open(mountsfd, s->id, &fd);
-	if (r == 0)
-		r = state_write(fd, s);
-	return r < 0 ? log_error(r, "saving the state of the mount %s",
-				 s->dir) :
-		       0;
-}
-
-int mount_state_load(int mountsfd, const char *id, struct mount_state *ret)
-{
-	_cleanup_free_ uint8_t *text = NULL;
-	_cleanup_close_ int fd = -1;
-	struct mount_state s;
-	size_t len;
-	int r;
-
-	r = mount_state_open(mountsfd, id, &fd);
-	if (r == 0)
-		r = io_read_file(fd, STATE_FILE, STATE_MAX, &text, &len);
-	if (r < 0)
-		return r;
-	if (strlen((char *)text) != len)
-		return -EBADMSG;
-	r = mount_state_parse((char *)text, &s);
-	if (r < 0)
-		return r;
-	if (strcmp(s.id, id) != 0) {
-		mount_state_release(&s);
-		return -EBADMSG;
-	}
-	*ret = s;
-	return 0;
-}
-
-int mount_state_each(int mountsfd,
-		     int (*each)(void *arg, const struct mount_state *s),
-		     void *arg)
-{
-	_cleanup_closedir_ DIR *dir = NULL;
-	struct dirent *de;
-	int r;
-
-	r = io_opendir_at(mountsfd, ".", &dir);
-	while (r == 0 && (de = readdir(dir)) != NULL) {
-		struct mount_state s;
-
-		if (!id_is_valid(de->d_name))
-			continue;
-		r = mount_state_load(mountsfd, de->d_name, &s);
-		if (r < 0) {
-			/* A mount may be ending, or beginning, meanwhile. */
-			if (r != -ENOENT)
-				log_warn(r, "the kept mount %s cannot be read",
-					 de->d_name);
-			r = 0;
-			continue;
-		}
-		r = each(arg, &s);
-		mount_state_release(&s);
-	}
-	return r;
-}
-
-static uint64_t dir_bytes(int atfd, const char *name)
-{
-	_cleanup_closedir_ DIR *dir = NULL;
-	uint64_t sum = 0;
-	struct dirent *de;
-
-	if (io_opendir_at(atfd, name, &dir) < 0)
-		return 0;
-	while ((de = readdir(dir)) != NULL) {
-		struct stat st;
-
-		if (fstatat(dirfd(dir), de->d_name, &st, AT_SYMLINK_NOFOLLOW) ==
-			    0 &&
-		    S_ISREG(st.st_mode))
-			sum += (uint64_t)st.st_blocks * 512;
-	}
-	return sum;
-}
-
-uint64_t mount_state_bytes(int mountsfd, const char *id)
-{
-	_cleanup_close_ int fd = -1;
-
-	if (mount_state_open(mountsfd, id, &fd) < 0)
-		return 0;
-	return dir_bytes(mountsfd, id) + dir_bytes(fd, "data");
 }

@@ -3,7 +3,7 @@
  * What is on disk about a mount: <state>/mounts/<id>/mount.json beside the
  * upper log. The same text is the description that the supervisor keeps, so
  * that a new worker, or a resume after a reboot, knows all it needs.
- * Pure functions over a directory; any thread.
+ * Functions over a text or a directory; any thread.
  */
 #ifndef LARDER_FS_MOUNT_STATE_H
 #define LARDER_FS_MOUNT_STATE_H
@@ -39,8 +39,18 @@ int mount_state_new_id(char ret_id[MOUNT_ID_LEN + 1]);
 char *mount_state_text(const struct mount_state *s);
 int mount_state_parse(const char *text, struct mount_state *ret); /* -EBADMSG */
 
-/* Makes <id>/ with its mount.json / writes mount.json again / opens <id>. */
+/* A string that can be an id, and so the name of a directory. */
+bool mount_state_id_is_valid(const char *id);
+
+/*
+ * Makes <id>/ with its mount.json, removes it with all that is in it, writes
+ * mount.json again, opens <id>. A process that is killed leaves <id>/ as it was
+ * or not there at all; mount_state_sweep() removes what is left beside, unless
+ * another process is making or removing a directory right now. -EEXIST.
+ */
 int mount_state_create(int mountsfd, const struct mount_state *s, int *ret_fd);
+int mount_state_remove(int mountsfd, const char *id);
+int mount_state_sweep(int mountsfd);
 int mount_state_save(int mountsfd, const struct mount_state *s);
 int mount_state_open(int mountsfd, const char *id, int *ret_fd);
 

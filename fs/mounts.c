@@ -67,6 +67,9 @@ int mounts_new(const struct mounts_config *config, struct mounts **ret_mounts)
 	m->dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (m->dirfd < 0)
 		return log_error(-errno, "opening %s", path);
+	r = mount_state_sweep(m->dirfd);
+	if (r < 0)
+		log_warn(r, "removing what a killed daemon left in %s", path);
 	m->config = *config;
 	init_locks(m);
 	*ret_mounts = steal_ptr(&m);
@@ -232,7 +235,7 @@ static void mount_close(struct mount *mnt)
 		view_close(mnt->view);
 	if (!mnt->drop)
 		return;
-	r = io_remove_tree(m->dirfd, mnt->state.id);
+	r = mount_state_remove(m->dirfd, mnt->state.id);
 	if (r < 0)
 		log_warn(r, "removing the state of the mount %s",
 			 mnt->state.dir);

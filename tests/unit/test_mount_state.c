@@ -12,10 +12,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fs/mount_state.h"
@@ -396,6 +399,77 @@ static void test_create_load(void **state)
 	assert_int_equal(mount_state_bytes(dirfd, "0000000000000000"), 0);
 }
 
+static size_t count_names(int dirfd)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	struct dirent *de;
+	size_t n = 0;
+
+	assert_int_equal(io_opendir_at(dirfd, ".", &dir), 0);
+	while ((de = readdir(dir)))
+		n += strcmp(de->d_name, ".") && strcmp(de->d_name, "..");
+	return n;
+}
+
+/* A process of its own creates a directory and gets SIGKILL at `point`. */
+static void create_killed(int dirfd, const char *point)
+{
+	struct mount_state s;
+	int status, fd;
+	pid_t pid;
+
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		setenv("LARDER_FAULT", point, 1);
+		state_init(&s);
+		mount_state_create(dirfd, &s, &fd);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static void test_create_killed(void **state)
+{
+	static const char *const points[] = { "publish.open:1:kill",
+					      "publish.sync:1:kill",
+					      "publish.rename:1:kill" };
+	_cleanup_close_ int dirfd = open_dir(state);
+	struct mount_state back;
+
+	for (size_t i = 0; i < sizeof(points) / sizeof(*points); i++) {
+		create_killed(dirfd, points[i]);
+		assert_int_equal(mount_state_load(dirfd, ID, &back), -ENOENT);
+		assert_int_equal(count_names(dirfd), 1);
+		assert_int_equal(mount_state_sweep(dirfd), 0);
+		assert_int_equal(count_names(dirfd), 0);
+	}
+}
+
+/* What is whole stays, and so does all that someone is at work on. */
+static void test_sweep(void **state)
+{
+	_cleanup_close_ int dirfd = open_dir(state), fd = -1;
+	_cleanup_close_ int other = open_dir(state);
+	struct mount_state s;
+
+	state_init(&s);
+	assert_int_equal(mount_state_create(dirfd, &s, &fd), 0);
+	mount_state_release(&s);
+	assert_int_equal(mkdirat(dirfd, ".tmp-0000000000000001", 0700), 0);
+	assert_int_equal(flock(other, LOCK_SH), 0);
+	assert_int_equal(mount_state_sweep(dirfd), 0);
+	assert_int_equal(count_names(dirfd), 2);
+	assert_int_equal(flock(other, LOCK_UN), 0);
+	assert_int_equal(mount_state_sweep(dirfd), 0);
+	assert_int_equal(count_names(dirfd), 1);
+
+	assert_int_equal(mount_state_remove(dirfd, ID), 0);
+	assert_int_equal(mount_state_remove(dirfd, ID), 0);
+	assert_int_equal(count_names(dirfd), 0);
+}
+
 static void put_file(int dirfd, const char *path, const char *data, size_t len)
 {
 	_cleanup_close_ int fd = openat(
@@ -472,6 +546,9 @@ static void test_each(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* First: a process reads LARDER_FAULT once. */
+		cmocka_unit_test_setup_teardown(test_create_killed, setup,
+						teardown),
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_round_trip_empty),
 		cmocka_unit_test(test_copy_entry),
@@ -481,6 +558,7 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test_setup_teardown(test_create_load, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_load_hostile, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_each, setup, teardown),
