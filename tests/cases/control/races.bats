@@ -397,7 +397,7 @@ more" ] && rm "d$i/new" && rmdir "d$i" || return
 	mkfifo stream
 	larder daemon start
 	# A stream that never ends: the client waits for as long as the daemon.
-	larder import - --name slow --key one <stream >said 2>&1 3>&- &
+	larder import -q - --name slow --key one <stream >said 2>&1 3>&- &
 	client=$!
 	exec {stream_fd}>stream
 	python3 - >&"$stream_fd" <<-'END'
