@@ -3,7 +3,8 @@
 #
 # A daemon with directories of its own below one ROOT: how it is given them,
 # and how it and its mounts are taken down. Sourced by helpers.bash and by the
-# scripts in contrib/ that start daemons. LARDER is the program's path.
+# scripts in contrib/ that start daemons. LARDER and LARDERD are the programs'
+# paths; USER_DIR is what as_user makes and uses.
 
 # xdg_dirs ROOT prints assignments for env: directories in ROOT.
 xdg_dirs() {
@@ -123,4 +124,47 @@ abort_connection() {
 	[ -e "$control/$1" ] ||
 		mount -t fusectl fusectl "$control" 2>/dev/null || true
 	[ ! -e "$control/$1/abort" ] || echo 1 >"$control/$1/abort"
+}
+
+# ---- another user
+
+LARDER_TEST_USER=larder-test
+
+# as_user COMMAND... runs COMMAND as an ordinary user, in a home of its own,
+# USER_DIR, which lives until teardown. Where the tests run as an ordinary
+# user, that is the user.
+as_user() {
+	local become=()
+	make_user_dir
+	if [ "$(id -u)" -eq 0 ]; then
+		become=(setpriv --reuid "$LARDER_TEST_USER"
+			--regid "$LARDER_TEST_USER" --clear-groups)
+	fi
+	# shellcheck disable=SC2046 # assignments without spaces
+	(cd "$USER_DIR" && "${become[@]}" env $(xdg_dirs "$USER_DIR") \
+		"USER=$LARDER_TEST_USER" "LARDER=$USER_DIR/bin/larder" \
+		"LARDERD=$USER_DIR/bin/larderd" "PATH=$USER_DIR/bin:$PATH" "$@")
+}
+
+# make_user_dir makes the user, once on a machine, and USER_DIR, once a test.
+# The caller's directories may be closed to the user, so USER_DIR is beside
+# them and has copies of the programs.
+make_user_dir() {
+	[ ! -d "$USER_DIR" ] || return 0
+	mkdir -m 700 "$USER_DIR"
+	make_xdg_dirs "$USER_DIR"
+	mkdir "$USER_DIR/bin"
+	cp "$LARDER" "$LARDERD" "$USER_DIR/bin/"
+	[ "$(id -u)" -eq 0 ] || return 0
+
+	# Tests run side by side.
+	(
+		flock 9
+		id -u "$LARDER_TEST_USER" >/dev/null 2>&1 ||
+			useradd --system --user-group --no-create-home \
+				--shell /bin/sh "$LARDER_TEST_USER"
+		# As udev sets it up where there is a udev.
+		[ ! -c /dev/fuse ] || chmod 666 /dev/fuse
+	) 9>/tmp/.larder-test-user.lock
+	chown -R "$LARDER_TEST_USER:$LARDER_TEST_USER" "$USER_DIR"
 }
