@@ -238,15 +238,32 @@ static int commit_acquired(struct control_call *call, struct mount *mnt,
 			 mount_dir(mnt));
 	unchanged = unchanged && digest_equal(&before, &result.catalog);
 	*ret_result = json_pack(
-		"{s:o, s:o, s:I, s:b}", "entry", control_entry_json(e, false),
-		"result", control_result_json(&result), "elapsed_ms",
+		"{s:o, s:o, s:I, s:b, s:b}", "entry",
+		control_entry_json(e, false), "result",
+		control_result_json(&result), "elapsed_ms",
 		(json_int_t)((clock_mono_ns() - start) / 1000000), "unchanged",
-		unchanged);
+		unchanged, "published", result.published);
 	r = put_changed(mnt, &result.catalog, *ret_result);
 	if (r < 0)
 		log_warn(r, "finding what changed in %s during the commit",
 			 mount_dir(mnt));
 	return 0;
+}
+
+/* True where the key has an entry already and that is to stay. */
+static bool is_taken(struct control_call *call, const struct entry *e,
+		     json_t **ret_result)
+{
+	_cleanup_entry_ struct entry stored = ENTRY_INIT;
+
+	if (!control_flag(call, "only_new") ||
+	    index_get_entry(store_index(call->config->store), e->tenant,
+			    e->namespace, e->name, e->key, &stored) < 0)
+		return false;
+	*ret_result = json_pack("{s:o, s:b}", "entry",
+				control_entry_json(&stored, false), "published",
+				0);
+	return true;
 }
 
 static int method_commit(struct control_call *call, json_t **ret_result)
@@ -256,6 +273,8 @@ static int method_commit(struct control_call *call, json_t **ret_result)
 	int r;
 
 	r = control_new_entry(call, &e);
+	if (r == 0 && is_taken(call, &e, ret_result))
+		return 0;
 	if (r == 0)
 		r = acquire(call, "commit", &mnt);
 	if (r < 0)

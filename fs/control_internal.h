@@ -39,7 +39,9 @@ struct control_method {
 };
 
 extern const struct control_method control_store_methods[];
+extern const struct control_method control_lookup_methods[];
 extern const struct control_method control_mount_methods[];
+extern const struct control_method control_run_methods[];
 extern const struct control_method control_change_methods[];
 extern const struct control_method control_daemon_methods[];
 
@@ -95,12 +97,9 @@ json_t *control_time(int64_t ns); /* RFC 3339, UTC */
 json_t *control_mount_json(struct mount *mnt);
 int control_add_mount(void *arg, struct mount *mnt);
 
-/* The newest entry for a run, by the restore order. 0 and an entry, or
- * -ENOENT; *ret_outcome and the reason in either case. */
-int control_resolve(struct control_call *call, const char *tenant,
-		    const char *namespace, const char *name, const char *key,
-		    const char *branch, bool restore, struct entry *ret_entry,
-		    const char **ret_outcome, char *ret_reason, size_t size);
+/* From mode, allow_other, suid_dev and stateful_open of the parameters. */
+int control_mount_options(struct control_call *call,
+			  struct mounts_options *ret_options);
 
 static inline void control_json_unref(json_t **j)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Methods of the control server that concern entries: import, list, show,
- * resolve, ls, cat, export, materialize.
+ * ls, cat, export, materialize.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -77,10 +77,12 @@ static int method_import(struct control_call *call, json_t **ret_result)
 				   label);
 	if (r < 0)
 		return control_fail(call, r, label);
-	*ret_result = json_pack("{s:o, s:o, s:I, s:b}", "entry",
+	*ret_result = json_pack("{s:o, s:o, s:I, s:b, s:b}", "entry",
 				control_entry_json(&e, false), "result",
 				control_result_json(&result), "elapsed_ms",
-				elapsed_ms(start), "unchanged", 0);
+				elapsed_ms(start), "unchanged",
+				!result.published, "published",
+				result.published);
 	return 0;
 }
 
@@ -154,76 +156,6 @@ static int method_show(struct control_call *call, json_t **ret_result)
 	if (r < 0)
 		return r;
 	*ret_result = json_pack("{s:o}", "entry", control_entry_json(&e, true));
-	return 0;
-}
-
-int control_resolve(struct control_call *call, const char *tenant,
-		    const char *namespace, const char *name, const char *key,
-		    const char *branch, bool restore, struct entry *ret_entry,
-		    const char **ret_outcome, char *ret_reason, size_t size)
-{
-	struct index *ix = store_index(call->config->store);
-	int r;
-
-	*ret_outcome = "exact";
-	snprintf(ret_reason, size, "the key is the same");
-	r = index_get_entry(ix, tenant, namespace, name, key, ret_entry);
-	if (r != -ENOENT)
-		return r;
-	*ret_outcome = "partial";
-	if (restore && branch[0]) {
-		snprintf(ret_reason, size,
-			 "no entry has this key; this is the newest of branch "
-			 "%s",
-			 branch);
-		r = index_newest_entry(ix, tenant, namespace, name, branch,
-				       ret_entry);
-		if (r != -ENOENT)
-			return r;
-	}
-	if (restore) {
-		snprintf(ret_reason, size,
-			 "no entry has this key; this is the "
-			 "newest of %s on any branch",
-			 name);
-		r = index_newest_entry(ix, tenant, namespace, name, "",
-				       ret_entry);
-		if (r != -ENOENT)
-			return r;
-	}
-	*ret_outcome = "miss";
-	snprintf(ret_reason, size, "there is no entry of %s%s", name,
-		 restore ? "" : " with this key");
-	return -ENOENT;
-}
-
-static int method_resolve(struct control_call *call, json_t **ret_result)
-{
-	_cleanup_entry_ struct entry e = ENTRY_INIT;
-	_cleanup_free_ char *branch = NULL;
-	const char *tenant, *ns, *name, *key, *outcome;
-	char reason[ENTRY_BRANCH_MAX + KEY_MAX + 128];
-	json_t *b = json_object_get(call->params, "branch");
-	int r;
-
-	r = control_scope(call, &tenant, &ns);
-	if (r == 0)
-		r = control_name(call, call->params, "name", &name);
-	if (r == 0)
-		r = control_name(call, call->params, "key", &key);
-	if (r < 0)
-		return r;
-	branch = json_is_string(b) ? rpc_bytes(b, NULL) : strdup("");
-	if (!branch)
-		return control_fail(call, -ENOMEM, "the branch");
-	r = control_resolve(call, tenant, ns, name, key, branch, true, &e,
-			    &outcome, reason, sizeof(reason));
-	if (r < 0 && r != -ENOENT)
-		return control_fail(call, r, name);
-	*ret_result =
-		json_pack("{s:s, s:o, s:o}", "outcome", outcome, "entry",
-			  r == 0 ? control_entry_json(&e, false) : json_null(),
-			  "reason", rpc_string(reason, strlen(reason)));
 	return 0;
 }
 
@@ -461,7 +393,6 @@ const struct control_method control_store_methods[] = {
 	{ "import", method_import },
 	{ "list", method_list },
 	{ "show", method_show },
-	{ "resolve", method_resolve },
 	{ "ls", method_ls },
 	{ "cat", method_cat },
 	{ "export", method_export },

@@ -213,6 +213,7 @@ int index_find_entry(struct index *ix, const char *tenant,
 struct newest {
 	struct index *ix;
 	const char *tenant, *namespace, *name, *branch;
+	const char *key_prefix;
 	size_t prefix_len;
 	struct entry *ret_entry;
 };
@@ -237,6 +238,8 @@ static int newest_each(void *arg, const struct index_bytes *key,
 
 	(void)value;
 	r = index_recency_decode(key, n->prefix_len, &created_ns, &entry_key);
+	if (r == 0 && strncmp(entry_key, n->key_prefix, strlen(n->key_prefix)))
+		return 0;
 	if (r == 0)
 		r = index_get_entry(n->ix, n->tenant, n->namespace, n->name,
 				    entry_key, &e);
@@ -251,24 +254,42 @@ static int newest_each(void *arg, const struct index_bytes *key,
 	return 1;
 }
 
+static int find_newest(struct newest *n)
+{
+	_cleanup_buf_ struct buf k = BUF_INIT;
+	struct index_bytes prefix;
+	int r;
+
+	index_key_strings(&k, n->tenant, n->namespace, n->name, n->branch,
+			  NULL);
+	if (buf_error(&k))
+		return buf_error(&k);
+	prefix = bytes_of(&k);
+	n->prefix_len = prefix.len;
+	r = index_db_each(n->ix, INDEX_CF_RECENCY, &prefix, newest_each, n);
+	if (r < 0)
+		return r;
+	return r > 0 ? 0 : -ENOENT;
+}
+
 int index_newest_entry(struct index *ix, const char *tenant,
 		       const char *namespace, const char *name,
 		       const char *branch, struct entry *ret_entry)
 {
-	_cleanup_buf_ struct buf k = BUF_INIT;
-	struct newest n = { ix, tenant, namespace, name, branch, 0, ret_entry };
-	struct index_bytes prefix;
-	int r;
+	struct newest n = { ix,	    tenant, namespace, name,
+			    branch, "",	    0,	       ret_entry };
 
-	index_key_strings(&k, tenant, namespace, name, branch, NULL);
-	if (buf_error(&k))
-		return buf_error(&k);
-	prefix = bytes_of(&k);
-	n.prefix_len = prefix.len;
-	r = index_db_each(ix, INDEX_CF_RECENCY, &prefix, newest_each, &n);
-	if (r < 0)
-		return r;
-	return r > 0 ? 0 : -ENOENT;
+	return find_newest(&n);
+}
+
+int index_newest_prefix(struct index *ix, const char *tenant,
+			const char *namespace, const char *name,
+			const char *key_prefix, struct entry *ret_entry)
+{
+	struct newest n = { ix, tenant,	    namespace, name,
+			    "", key_prefix, 0,	       ret_entry };
+
+	return find_newest(&n);
 }
 
 struct each {

@@ -83,6 +83,12 @@ int index_newest_entry(struct index *ix, const char *tenant,
 		       const char *namespace, const char *name,
 		       const char *branch, struct entry *ret_entry);
 
+/* The newest, of any branch, whose key begins with `key_prefix`. Looks at the
+ * newer ones of the name one by one. */
+int index_newest_prefix(struct index *ix, const char *tenant,
+			const char *namespace, const char *name,
+			const char *key_prefix, struct entry *ret_entry);
+
 /* All entries of a namespace (of `name` only, where not NULL) in key order.
  * A non-zero return of `each` ends the walk and is returned. */
 int index_each_entry(struct index *ix, const char *tenant,

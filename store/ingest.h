@@ -51,6 +51,7 @@ struct ingest_result {
 	uint64_t read_bytes;			      /* read from the source */
 	uint64_t new_chunks, new_bytes, stored_bytes; /* added to the store */
 	uint64_t new_files; /* files with at least one new chunk */
+	bool published; /* false: the key had an entry of this tree before */
 };
 
 /* `progress` may be NULL; borrowed. */
@@ -83,9 +84,10 @@ int ingest_stream(struct ingest *in, uint32_t node,
 int ingest_known(struct ingest *in, uint32_t node, const struct digest *chunk,
 		 uint64_t len, const struct pack_loc *loc);
 
-/* Ends the content, publishes catalog, placement and (where `e` is not NULL) the entry,
- * whose catalog, sizes and created_ns are filled in here. `sync` makes all
- * of it durable before it returns. */
+/* Ends the content, publishes catalog, placement and (where `e` is not NULL) the
+ * entry, whose catalog, sizes and created_ns are filled in here; all of it is
+ * durable then. An entry of the same key and tree is not replaced: *e becomes
+ * that one. */
 int ingest_commit(struct ingest *in, struct entry *e,
 		  struct ingest_result *ret_result);
 

@@ -101,6 +101,24 @@ static void fill_entry(const struct ingest *in, struct entry *e)
 	e->created_ns = clock_wall_ns();
 }
 
+/* Where the key has an entry of this very tree, that one stays, and *e becomes
+ * it: it is no younger for having been found again. */
+static bool is_stored(struct ingest *in, struct entry *e)
+{
+	struct entry stored = ENTRY_INIT;
+
+	if (index_get_entry(in->store->index, e->tenant, e->namespace, e->name,
+			    e->key, &stored) < 0)
+		return false;
+	if (!digest_equal(&stored.catalog, &e->catalog)) {
+		entry_release(&stored);
+		return false;
+	}
+	entry_release(e);
+	*e = stored;
+	return true;
+}
+
 static int batch_fill(struct ingest *in, const struct publication *p,
 		      const struct entry *e, struct index_batch *b)
 {
@@ -184,9 +202,11 @@ int ingest_commit(struct ingest *in, struct entry *e,
 	if (r < 0)
 		return r;
 	fill_result(in, &p);
-	if (e)
+	if (e) {
 		fill_entry(in, e);
-	r = index_publish(in, &p, e);
+		in->result.published = !is_stored(in, e);
+	}
+	r = index_publish(in, &p, in->result.published ? e : NULL);
 	if (r < 0)
 		return r;
 	*ret_result = in->result;

@@ -7,6 +7,7 @@
 #include "commit.h"
 #include "fingerprint.h"
 #include "fs/rpc.h"
+#include "mode.h"
 #include "out.h"
 #include "place.h"
 #include "store/base/cleanup.h"
@@ -20,7 +21,8 @@ static int run(const struct args *args)
 
 	if (!args->name)
 		return out_error(EXIT_USAGE, "commit: --name NAME is missing");
-	if (wanted_compute(&args->key, &wanted, &f) < 0)
+	if (mode_check_commit("commit", &f) < 0 ||
+	    wanted_compute(&args->key, &wanted, &f) < 0)
 		return out_failure(&f);
 	if (place_absolute(args->operands[0], &dir, &f) < 0 ||
 	    commit_flush(dir, &f) < 0)

@@ -11,6 +11,7 @@
 #include "commit.h"
 #include "fingerprint.h"
 #include "fs/rpc.h"
+#include "mode.h"
 #include "out.h"
 #include "squashfs.h"
 #include "store/base/cleanup.h"
@@ -68,7 +69,8 @@ static int run(const struct args *args)
 
 	if (!args->name)
 		return out_error(EXIT_USAGE, "import: --name NAME is missing");
-	if (wanted_compute(&args->key, &wanted, &f) < 0)
+	if (mode_check_commit("import", &f) < 0 ||
+	    wanted_compute(&args->key, &wanted, &f) < 0)
 		return out_failure(&f);
 	fd = open_source(source, &r);
 	if (fd < 0)

@@ -5,18 +5,25 @@
 
 static int run(const struct args *args)
 {
-	const struct run_plan plan = {
+	struct run_plan plan = {
 		.tenant = args->tenant,
 		.namespace = args->namespace,
 		.name = args->name,
 		.paths = args->paths,
 		.key = args->key,
 		.branch = args->branch,
+		.restore_prefixes = args->restore_prefixes,
+		.no_restore = args->no_restore,
 		.command = args->operands,
 		.always = args->always,
+		.commit_on_failure = args->commit_on_failure,
+		.ephemeral = args->ephemeral,
 		.json = args->json,
 	};
+	struct failure f;
 
+	if (mode_choose(args->mode, NULL, &plan.mode, &f) < 0)
+		return out_failure(&f);
 	return run_plan(&plan);
 }
 
@@ -29,10 +36,30 @@ static const struct option_def options[] = {
 	  "tree, or else to the current directory, with - for / and without "
 	  "leading dots, such as web-node_modules." },
 	{ "branch", 0, OPTION_VALUE, "BRANCH", offsetof(struct args, branch),
-	  "The branch whose entries are looked at first. Default: the one "
-	  "that git has checked out." },
+	  "The branch whose entries are looked at first, and that the new "
+	  "entry is of. Default: the one that git has checked out, or that "
+	  "the environment of a CI system names." },
+	{ "mode", 0, OPTION_VALUE, "MODE", offsetof(struct args, mode),
+	  "default; read-only: never commits; force: an exact hit or exit "
+	  "code 3; refresh: looks nothing up, replaces the entry; write-only: "
+	  "looks nothing up, commits where there is no entry; off: no cache "
+	  "at all. Default: LARDER_MODE." },
+	{ "restore-prefix", 0, OPTION_LIST, "PREFIX",
+	  offsetof(struct args, restore_prefixes),
+	  "Where the key has no entry, begin with the newest whose key begins "
+	  "with PREFIX. The first PREFIX that has one wins, and comes before "
+	  "the branch." },
+	{ "no-restore", 0, OPTION_FLAG, NULL, offsetof(struct args, no_restore),
+	  "Begin with no entry of the branch or the name." },
 	{ "always", 0, OPTION_FLAG, NULL, offsetof(struct args, always),
 	  "Run the command also on an exact hit." },
+	{ "commit-on-failure", 0, OPTION_FLAG, NULL,
+	  offsetof(struct args, commit_on_failure),
+	  "Commit also what a command left that failed (not one that a signal "
+	  "ended)." },
+	{ "ephemeral", 0, OPTION_FLAG, NULL, offsetof(struct args, ephemeral),
+	  "Unmount at the end what was mounted, and drop what was not "
+	  "committed." },
 	OPTION_END
 };
 
@@ -44,8 +71,9 @@ const struct command cmd_run = {
 	.description =
 		"Computes the key of the inputs and looks for its entry. An "
 		"exact hit is mounted at DIR and the command is skipped. Else "
-		"the nearest entry is mounted (the newest of the name and "
-		"branch, then the newest of the name), or an empty tree; the "
+		"the nearest entry is mounted (by --restore-prefix, then the "
+		"newest of the name and branch, then the newest of the name), "
+		"or an empty tree; the "
 		"command runs, and if it succeeds the tree is committed under "
 		"the key. The mount stays.\n"
 		"\n"

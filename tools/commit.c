@@ -110,6 +110,17 @@ void commit_report(const char *what, const json_t *result)
 	format_files((uint64_t)field_number(counts, "files"), files);
 	format_bytes((uint64_t)field_number(counts, "bytes"), bytes);
 	format_ms((uint64_t)field_number(result, "elapsed_ms"), time);
+	if (!counts) {
+		out_note("%s: %s has an entry already, which stays; not %s",
+			 field_text(entry, "name"), key, what);
+		return;
+	}
+	if (!field_flag(result, "published")) {
+		out_note("%s: unchanged, %s is this tree (%s, %s); not %s "
+			 "again",
+			 field_text(entry, "name"), key, files, bytes, what);
+		return;
+	}
 	if (field_flag(result, "unchanged")) {
 		out_note("%s: unchanged, %s as %s (%s, %s) in %s",
 			 field_text(entry, "name"), what, key, files, bytes,

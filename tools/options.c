@@ -335,6 +335,9 @@ static int check_args(const struct command *cmd, const struct args *a)
 		r = check_word("--name", a->name);
 	if (!r)
 		r = check_word("--key", a->key.key);
+	for (size_t i = 0; !r && i < a->restore_prefixes.count; i++)
+		r = check_word("--restore-prefix",
+			       a->restore_prefixes.items[i]);
 	if (!r)
 		r = check_branch(a->branch);
 	if (!r)
@@ -374,5 +377,6 @@ void args_release(struct args *args)
 {
 	key_options_release(&args->key);
 	free(args->paths.items);
+	free(args->restore_prefixes.items);
 	free(args->operands);
 }

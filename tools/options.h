@@ -22,10 +22,11 @@ struct args {
 	struct key_options key;
 
 	/* of some */
-	const char *name, *branch, *output, *mount_options;
+	const char *name, *branch, *mode, *output, *mount_options;
 	const char *format, *compressor, *block_size;
-	struct strings paths;
+	struct strings paths, restore_prefixes;
 	bool always, empty, resume, lazy, discard, force, explain, reread;
+	bool no_restore, commit_on_failure, ephemeral;
 
 	const char **operands; /* NULL-terminated, like a command's argv */
 	unsigned count;

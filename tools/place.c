@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Absolute names, default names, branches. What git knows is asked of git.
- */
+/* Absolute names and default names. What git knows is asked of git. */
 #include "place.h"
 
 #include <errno.h>
@@ -134,16 +132,4 @@ char *place_default_name(const char *dir)
 		return name;
 	free(name);
 	return NULL;
-}
-
-char *place_branch(void)
-{
-	static const char *const argv[] = { "git",     "symbolic-ref", "-q",
-					    "--short", "HEAD",	       NULL };
-	char *branch = spawn_output(argv);
-
-	if (branch && strlen(branch) <= ENTRY_BRANCH_MAX)
-		return branch;
-	free(branch);
-	return strdup("");
 }

@@ -25,7 +25,4 @@ bool place_contains_us(const char *dir);
  * current directory, as an entry's name. NULL where it makes none. */
 char *place_default_name(const char *dir);
 
-/* The branch that is checked out here, or "". */
-char *place_branch(void);
-
 #endif

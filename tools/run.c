@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "branch.h"
 #include "child.h"
 #include "cmd.h"
 #include "place.h"
@@ -21,10 +22,12 @@
 static void run_release(struct run *run)
 {
 	wanted_release(&run->wanted);
-	free(run->dir);
+	for (size_t i = 0; i < run->count; i++)
+		free(run->roots[i].dir);
+	free(run->roots);
 	free(run->name);
 	free(run->branch);
-	json_decref(run->mount);
+	json_decref(run->base);
 	json_decref(run->report);
 }
 
@@ -44,18 +47,34 @@ static int check(const struct run_plan *plan)
 	return 0;
 }
 
-static int prepare_dir(struct run *run, struct failure *f)
+static int prepare_root(struct run *run, const char *path, struct failure *f)
 {
-	int r = place_make(run->path, &run->dir, f);
+	struct run_root *root = &run->roots[run->count++];
+	int r;
 
+	root->path = path;
+	r = place_make(path, &root->dir, f);
 	if (r < 0)
 		return r;
-	if (place_contains_us(run->dir))
+	if (run->plan->mode != MODE_OFF && place_contains_us(root->dir))
 		return failure_set(f, -EBUSY, EXIT_BUSY,
 				   "%s: the current directory is in it; run "
 				   "from outside of it",
-				   run->path);
+				   path);
 	return 0;
+}
+
+static int prepare_roots(struct run *run, struct failure *f)
+{
+	const struct strings *paths = &run->plan->paths;
+	int r = 0;
+
+	run->roots = calloc(paths->count, sizeof(*run->roots));
+	if (!run->roots)
+		return failure_set(f, -ENOMEM, EXIT_ERROR, "out of memory");
+	for (size_t i = 0; r == 0 && i < paths->count; i++)
+		r = prepare_root(run, paths->items[i], f);
+	return r;
 }
 
 static int prepare_name(struct run *run, struct failure *f)
@@ -63,13 +82,13 @@ static int prepare_name(struct run *run, struct failure *f)
 	const struct run_plan *plan = run->plan;
 
 	run->name = plan->name ? strdup(plan->name) :
-				 place_default_name(run->dir);
+				 place_default_name(run->roots[0].dir);
 	if (!run->name)
 		return failure_set(f, -EINVAL, EXIT_USAGE,
 				   "%s gives no name for an entry (at most %d "
 				   "of A-Z a-z 0-9 . _ -): use --name NAME",
-				   run->path, KEY_MAX);
-	run->branch = plan->branch ? strdup(plan->branch) : place_branch();
+				   run->roots[0].path, KEY_MAX);
+	run->branch = plan->branch ? strdup(plan->branch) : branch_here();
 	if (!run->branch)
 		return failure_set(f, -ENOMEM, EXIT_ERROR, "out of memory");
 	return 0;
@@ -77,11 +96,14 @@ static int prepare_name(struct run *run, struct failure *f)
 
 static int prepare(struct run *run, struct failure *f)
 {
-	int r = prepare_dir(run, f);
+	int r = prepare_roots(run, f);
 
 	if (r == 0)
 		r = prepare_name(run, f);
-	return r < 0 ? r : run_fingerprint(run, &run->wanted, f);
+	/* Without a cache there is no key, and none that cannot be made. */
+	if (r == 0 && run->plan->mode != MODE_OFF)
+		r = run_fingerprint(run, &run->wanted, f);
+	return r;
 }
 
 /* What the command makes is no input, wherever the patterns look. */
@@ -96,21 +118,9 @@ int run_fingerprint(const struct run *run, struct wanted *ret_wanted,
 
 /* ---- the command */
 
-static void say_failed(const struct run *run, int code)
-{
-	if (code > EXIT_SIGNAL)
-		out_note("%s: the command was ended by a signal (%s); nothing "
-			 "was committed",
-			 run->name, strsignal(code - EXIT_SIGNAL));
-	else
-		out_note("%s: the command failed with exit code %d; nothing "
-			 "was committed",
-			 run->name, code);
-}
-
 static int run_command(struct run *run)
 {
-	const json_t *entry = json_object_get(run->mount, "entry");
+	const json_t *entry = json_object_get(run->base, "entry");
 	const char *outcome = field_text(run->report, "outcome");
 	_cleanup_free_ char *matched = NULL;
 	int64_t start = clock_mono_ns();
@@ -131,29 +141,37 @@ static int run_command(struct run *run)
 	json_object_set_new(run->report, "ran", json_true());
 	json_object_set_new(run->report, "command_ms",
 			    json_integer((clock_mono_ns() - start) / 1000000));
-	if (code != 0 && run->mount)
-		say_failed(run, code);
 	return code;
 }
 
 /* ---- all of it */
 
+/* In the mounts: the exit code. */
+static int run_mounted(struct run *run)
+{
+	bool lost = false;
+	int code = 0;
+
+	if (!run_is_exact(run) || run->plan->always) {
+		code = run_command(run);
+		code = run_commit(run, code, &lost);
+	}
+	if (run->plan->ephemeral)
+		run_unmount(run, lost);
+	return code;
+}
+
 static int run_it(struct run *run)
 {
 	struct failure f;
-	int r;
 
 	if (prepare(run, &f) < 0)
 		return out_failure(&f);
 	run_report_begin(run);
-	if (run_mount(run, &f) < 0)
-		return run_report_failed(run, &f);
-	if (run_is_exact(run) && !run->plan->always)
-		return run_report_end(run, 0);
-	r = run_command(run);
-	if (r || !run->mount)
-		return run_report_end(run, r);
-	return run_commit(run);
+	if (run->plan->mode != MODE_OFF && run_mount(run, &f) < 0)
+		return run_report_end(run, run_report_failed(run, &f));
+	return run_report_end(run,
+			      run->base ? run_mounted(run) : run_command(run));
 }
 
 int run_plan(const struct run_plan *plan)
@@ -162,8 +180,5 @@ int run_plan(const struct run_plan *plan)
 						  .wanted = WANTED_INIT };
 	int r = check(plan);
 
-	if (r)
-		return r;
-	run.path = plan->paths.items[0];
-	return run_it(&run);
+	return r ? r : run_it(&run);
 }

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "mode.h"
 #include "options.h"
 
 /*
@@ -21,10 +22,15 @@ struct run_plan {
 	const char *name;		/* NULL: after the path */
 	struct strings paths; /* at least one; as place_make() takes them */
 	struct key_options key;
-	const char *branch;	    /* NULL: what git has checked out */
+	enum mode mode;			 /* as mode_choose() gives it */
+	const char *branch;		 /* NULL: branch_here() */
+	struct strings restore_prefixes; /* beginnings of keys, in this order */
+	bool no_restore;	    /* no base but by the key or a prefix */
 	const char *const *command; /* NULL-terminated, at least one word */
 	bool always;		    /* run the command also on an exact hit */
-	bool json;		    /* print the report as one JSON object */
+	bool commit_on_failure;	    /* also what a failed command left */
+	bool ephemeral; /* unmount at the end what this run mounted */
+	bool json;	/* print the report as one JSON object */
 };
 
 /* The exit code: the command's own where it ran. All is told. */

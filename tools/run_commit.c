@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A run's last step: where the inputs are what they were, the mount's tree
- * becomes an entry. A commit that fails is told and does not fail the run.
+ * A run's last step: where the command has done its work and the inputs are
+ * what they were, the mount's tree becomes an entry. A commit that fails is
+ * told and does not fail the run.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,6 +15,27 @@
 #include "run_internal.h"
 
 #define CHANGES_SHOWN 10
+
+/* ---- whether to commit */
+
+/* A command that a signal ended was interrupted: its tree is half made. */
+static bool is_wanted(const struct run *run, int code)
+{
+	if (code > EXIT_SIGNAL)
+		out_note("%s: the command was ended by a signal (%s); nothing "
+			 "was committed",
+			 run->name, strsignal(code - EXIT_SIGNAL));
+	else if (code != 0 && !run->plan->commit_on_failure)
+		out_note("%s: the command failed with exit code %d; nothing "
+			 "was committed",
+			 run->name, code);
+	else if (!mode_commits(run->plan->mode))
+		out_note("%s: nothing was committed; the mode is %s", run->name,
+			 mode_name(run->plan->mode));
+	else
+		return true;
+	return false;
+}
 
 static void join(const json_t *texts, char *ret_text, size_t size)
 {
@@ -51,45 +73,66 @@ static int check_inputs(struct run *run, struct failure *f)
 			   run->name, names);
 }
 
-static int request(struct run *run, json_t **ret_result, struct failure *f)
-{
-	const json_t *base = json_object_get(run->mount, "entry");
-	_cleanup_client_ struct client *c = NULL;
-	json_t *params;
-	int r = commit_flush(run->dir, f);
+/* ---- the commit */
 
-	if (r == 0)
-		r = client_open(true, &c, f);
-	if (r < 0)
-		return r;
-	params = client_scope(run->plan->tenant, run->plan->namespace);
+static json_t *params_of(const struct run *run)
+{
+	const json_t *base = json_object_get(run->base, "entry");
+	const char *dir = run->roots[0].dir;
+	json_t *params = client_scope(run->plan->tenant, run->plan->namespace);
+
 	commit_describe(params, run->name, run->branch, &run->wanted);
-	json_object_set_new(params, "dir",
-			    rpc_string(run->dir, strlen(run->dir)));
+	json_object_set_new(params, "dir", rpc_string(dir, strlen(dir)));
 	if (json_is_object(base))
 		json_object_set(params, "parent", json_object_get(base, "key"));
-	return client_call(c, "commit", params, NULL, 0, ret_result, f);
+	json_object_set_new(params, "only_new",
+			    json_boolean(run->plan->mode == MODE_WRITE_ONLY));
+	return params;
 }
 
-int run_commit(struct run *run)
+static int request(struct run *run, json_t **ret_result, struct failure *f)
+{
+	_cleanup_client_ struct client *c = NULL;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < run->count; i++)
+		r = commit_flush(run->roots[i].dir, f);
+	if (r == 0)
+		r = client_open(true, &c, f);
+	return r < 0 ? r :
+		       client_call(c, "commit", params_of(run), NULL, 0,
+				   ret_result, f);
+}
+
+static void report(struct run *run, json_t *result)
+{
+	json_object_set_new(run->report, "committed",
+			    json_boolean(field_flag(result, "published")));
+	json_object_set(run->report, "commit", result);
+	if (!run->plan->json)
+		commit_report("committed", result);
+}
+
+int run_commit(struct run *run, int code, bool *ret_lost)
 {
 	_cleanup_json_ json_t *result = NULL;
 	struct failure f;
 
-	if (check_inputs(run, &f) < 0)
-		return run_report_failed(run, &f);
-	if (request(run, &result, &f) == 0) {
-		json_object_set_new(run->report, "committed", json_true());
-		json_object_set(run->report, "commit", result);
-		if (!run->plan->json)
-			commit_report("committed", result);
-		return run_report_end(run, 0);
+	if (!is_wanted(run, code))
+		return code;
+	if (check_inputs(run, &f) < 0) {
+		run_report_failed(run, &f);
+		return code ? code : f.exit;
 	}
+	if (request(run, &result, &f) == 0) {
+		report(run, result);
+		return code;
+	}
+	*ret_lost = true;
 	if (f.code == -ECANCELED)
 		return run_report_failed(run, &f);
-	out_warning("%s: the command succeeded, but its output was NOT "
-		    "committed: %s",
-		    run->name, f.message);
+	out_warning("%s: the command %s, but its output was NOT committed: %s",
+		    run->name, code ? "ended" : "succeeded", f.message);
 	json_object_set_new(run->report, "warning", out_failure_json(&f));
-	return run_report_end(run, 0);
+	return code;
 }

@@ -10,13 +10,19 @@
 #include "out.h"
 #include "run.h"
 
+/* One directory of the run. */
+struct run_root {
+	const char *path; /* as it was named */
+	char *dir;	  /* absolute */
+};
+
 struct run {
 	const struct run_plan *plan;
 	struct wanted wanted;
-	const char *path; /* as it was named */
-	char *dir;	  /* absolute */
+	struct run_root *roots;
+	size_t count;
 	char *name, *branch;
-	json_t *mount;	/* the daemon's answer; NULL: a plain directory */
+	json_t *base;	/* the daemon's answer; NULL: plain directories */
 	json_t *report; /* what --json prints */
 };
 
@@ -28,18 +34,23 @@ int run_fingerprint(const struct run *run, struct wanted *ret_wanted,
 
 /* ---- run_mount.c */
 
-/* Looks up and mounts. 0 also where the plain directory has to do; else a
+/* Looks up and mounts. 0 also where the plain directories have to do; else a
  * refusal. */
 int run_mount(struct run *run, struct failure *ret_failure);
 
 /* Whether the tree that is mounted is the key's own. */
 bool run_is_exact(const struct run *run);
 
+/* Takes the mounts that this run has made away again. What was not committed
+ * is dropped, unless `keep`. A failure is told only. */
+void run_unmount(struct run *run, bool keep);
+
 /* ---- run_commit.c */
 
-/* Commits what the mount shows. 0, also where the cache failed; else the exit
- * code of a refusal. All is told. */
-int run_commit(struct run *run);
+/* Commits what the mounts show after the command has ended with `code`, where
+ * that is wanted. The run's exit code: `code`, unless a commit was refused.
+ * *ret_lost: the tree should be an entry by now, but the cache failed. */
+int run_commit(struct run *run, int code, bool *ret_lost);
 
 /* ---- run_report.c */
 
@@ -51,6 +62,8 @@ void run_report_mount(struct run *run, uint64_t ms);
 
 /* Ends the report: prints it where JSON is wanted, and gives the exit code. */
 int run_report_end(struct run *run, int exit_code);
+
+/* Adds a failure to it and tells it; the exit code. */
 int run_report_failed(struct run *run, const struct failure *f);
 
 /* What was found, in text. `runs`: the command will run. */

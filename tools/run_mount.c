@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A run's first step: the nearest entry is looked up and mounted. */
+/*
+ * A run's first step, the nearest entry is looked up and mounted; and its very
+ * last, where the mounts are not to stay.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -10,6 +13,68 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 
+static json_t *roots_json(const struct run *run)
+{
+	json_t *roots = json_array();
+
+	for (size_t i = 0; i < run->count; i++) {
+		const char *dir = run->roots[i].dir;
+
+		json_array_append_new(roots,
+				      json_pack("{s:o}", "dir",
+						rpc_string(dir, strlen(dir))));
+	}
+	return roots;
+}
+
+static json_t *prefixes_json(const struct strings *prefixes)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < prefixes->count; i++)
+		json_array_append_new(list, json_string(prefixes->items[i]));
+	return list;
+}
+
+static json_t *lookup_params(const struct run *run)
+{
+	const struct run_plan *plan = run->plan;
+	json_t *params = client_scope(plan->tenant, plan->namespace);
+	bool looks_up = mode_looks_up(plan->mode);
+	bool only_exact = plan->mode == MODE_FORCE;
+	bool restores = looks_up && !only_exact;
+
+	json_object_set_new(params, "name", json_string(run->name));
+	json_object_set_new(params, "key", json_string(run->wanted.key));
+	json_object_set_new(params, "branch",
+			    rpc_string(run->branch, strlen(run->branch)));
+	json_object_set_new(params, "exact", json_boolean(looks_up));
+	json_object_set_new(params, "restore",
+			    json_boolean(restores && !plan->no_restore));
+	if (restores)
+		json_object_set_new(params, "prefixes",
+				    prefixes_json(&plan->restore_prefixes));
+	json_object_set_new(params, "only_exact", json_boolean(only_exact));
+	json_object_set_new(params, "mode", json_string("rw"));
+	json_object_set_new(params, "roots", roots_json(run));
+	return params;
+}
+
+static int request(struct run *run, struct failure *f)
+{
+	_cleanup_client_ struct client *c = NULL;
+	int r = client_open(true, &c, f);
+
+	return r < 0 ? r :
+		       client_call(c, "prepare", lookup_params(run), NULL, 0,
+				   &run->base, f);
+}
+
+bool run_is_exact(const struct run *run)
+{
+	return strcmp(field_text(run->base, "outcome"), "exact") == 0;
+}
+
 /* Whether it is for the user to decide and not a fault of the cache. */
 static bool is_refusal(const struct failure *f)
 {
@@ -17,32 +82,18 @@ static bool is_refusal(const struct failure *f)
 	       f->code == -ENOTDIR || f->code == -EINVAL;
 }
 
-static int request(struct run *run, struct failure *f)
+/* The command runs without a cache, unless it may not. */
+static int go_without(struct run *run, struct failure *f)
 {
-	const struct run_plan *plan = run->plan;
-	_cleanup_client_ struct client *c = NULL;
-	json_t *params = client_scope(plan->tenant, plan->namespace);
-	json_t *lookup = json_pack("{s:s, s:s, s:o, s:b}", "name", run->name,
-				   "key", run->wanted.key, "branch",
-				   rpc_string(run->branch, strlen(run->branch)),
-				   "restore", 1);
-	int r;
-
-	json_object_set_new(params, "dir",
-			    rpc_string(run->dir, strlen(run->dir)));
-	json_object_set_new(params, "mode", json_string("rw"));
-	json_object_set_new(params, "lookup", lookup);
-	r = client_open(true, &c, f);
-	if (r < 0) {
-		json_decref(params);
-		return r;
+	if (run->plan->mode == MODE_FORCE) {
+		f->exit = EXIT_MISS;
+		return f->code;
 	}
-	return client_call(c, "mount", params, NULL, 0, &run->mount, f);
-}
-
-bool run_is_exact(const struct run *run)
-{
-	return strcmp(field_text(run->mount, "outcome"), "exact") == 0;
+	out_warning("%s: no cache (%s); the command runs on the plain "
+		    "directory and nothing will be committed",
+		    run->name, f->message);
+	json_object_set_new(run->report, "warning", out_failure_json(f));
+	return 0;
 }
 
 int run_mount(struct run *run, struct failure *ret_failure)
@@ -51,19 +102,64 @@ int run_mount(struct run *run, struct failure *ret_failure)
 	int r = request(run, ret_failure);
 	uint64_t ms = (uint64_t)(clock_mono_ns() - start) / 1000000;
 
-	if (r < 0 && is_refusal(ret_failure))
-		return r;
-	if (r < 0) {
-		out_warning("%s: no cache (%s); the command runs on the plain "
-			    "directory and nothing will be committed",
-			    run->name, ret_failure->message);
-		json_object_set_new(run->report, "outcome",
-				    json_string("miss"));
-		json_object_set_new(run->report, "warning",
-				    out_failure_json(ret_failure));
-		return 0;
-	}
+	if (r < 0)
+		return is_refusal(ret_failure) ? r :
+						 go_without(run, ret_failure);
 	run_report_mount(run, ms);
+	if (run->plan->mode == MODE_FORCE && !run_is_exact(run))
+		return failure_set(ret_failure, -ENOENT, EXIT_MISS,
+				   "%s: %s, and mode force runs nothing",
+				   run->name, field_text(run->base, "reason"));
 	run_say_outcome(run, !run_is_exact(run) || run->plan->always, ms);
 	return 0;
+}
+
+/* ---- the end */
+
+static int umount(const struct run_root *root, bool lazy, bool keep,
+		  struct failure *f)
+{
+	_cleanup_client_ struct client *c = NULL;
+	_cleanup_json_ json_t *result = NULL;
+	json_t *params;
+	int r = client_open(true, &c, f);
+
+	if (r < 0)
+		return r;
+	params = json_pack("{s:o, s:b, s:b}", "dir",
+			   rpc_string(root->dir, strlen(root->dir)), "lazy",
+			   lazy, "discard", !keep);
+	return client_call(c, "umount", params, NULL, 0, &result, f);
+}
+
+/* A program that the command left behind keeps its files until it ends. */
+static void umount_root(const struct run *run, const struct run_root *root,
+			bool keep)
+{
+	struct failure f;
+	int r = umount(root, false, keep, &f);
+
+	if (r == -EBUSY) {
+		out_note("%s: %s is still in use; the mount ends when it is "
+			 "not any more",
+			 run->name, root->path);
+		r = umount(root, true, keep, &f);
+	}
+	if (r < 0)
+		out_warning("%s: %s stays mounted: %s", run->name, root->path,
+			    f.message);
+	else if (keep)
+		out_note("%s: what was not committed of %s is kept: larder "
+			 "mount --resume %s",
+			 run->name, root->path, root->path);
+}
+
+void run_unmount(struct run *run, bool keep)
+{
+	json_t *mounts = json_object_get(run->base, "mounts"), *mount;
+	size_t i;
+
+	json_array_foreach(mounts, i, mount) if (!field_flag(mount, "reused"))
+		umount_root(run, &run->roots[i], keep);
+	json_object_set_new(run->report, "mounted", json_false());
 }

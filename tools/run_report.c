@@ -9,29 +9,71 @@
 
 /* ---- the object */
 
-void run_report_begin(struct run *run)
+static json_t *roots_json(const struct run *run)
 {
-	run->report = json_pack("{s:s, s:s, s:o, s:o, s:b, s:b, s:b}", "name",
-				run->name, "key", run->wanted.key, "branch",
-				rpc_string(run->branch, strlen(run->branch)),
-				"dir", rpc_string(run->dir, strlen(run->dir)),
-				"mounted", 0, "ran", 0, "committed", 0);
+	json_t *roots = json_array();
+
+	for (size_t i = 0; i < run->count; i++) {
+		const struct run_root *root = &run->roots[i];
+
+		json_array_append_new(
+			roots,
+			json_pack("{s:o, s:o}", "path",
+				  rpc_string(root->path, strlen(root->path)),
+				  "dir",
+				  rpc_string(root->dir, strlen(root->dir))));
+	}
+	return roots;
 }
 
-void run_report_mount(struct run *run, uint64_t ms)
+/* A run of one directory has its fields in the object itself, too. */
+static void copy_root(struct run *run)
 {
-	static const char *const fields[] = { "outcome", "entry", "reason",
-					      "reused",	 "kept",  "mount" };
+	static const char *const fields[] = { "dir", "mount", "reused",
+					      "kept" };
+	json_t *roots = json_object_get(run->report, "roots");
 
-	json_object_set_new(run->report, "mounted", json_true());
-	json_object_set_new(run->report, "mount_ms",
-			    json_integer((json_int_t)ms));
+	if (run->count != 1)
+		return;
 	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
-		json_t *value = json_object_get(run->mount, fields[i]);
+		json_t *value =
+			json_object_get(json_array_get(roots, 0), fields[i]);
 
 		if (value)
 			json_object_set(run->report, fields[i], value);
 	}
+}
+
+void run_report_begin(struct run *run)
+{
+	run->report =
+		json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:b, s:b, s:b, s:o}",
+			  "name", run->name, "key", run->wanted.key, "branch",
+			  rpc_string(run->branch, strlen(run->branch)), "mode",
+			  mode_name(run->plan->mode), "outcome", "miss", "rule",
+			  "none", "mounted", 0, "ran", 0, "committed", 0,
+			  "roots", roots_json(run));
+	copy_root(run);
+}
+
+void run_report_mount(struct run *run, uint64_t ms)
+{
+	static const char *const fields[] = { "outcome", "rule", "entry",
+					      "reason" };
+	json_t *roots = json_object_get(run->report, "roots"), *mount;
+	json_t *mounts = json_object_get(run->base, "mounts");
+	size_t i;
+
+	for (i = 0; i < sizeof(fields) / sizeof(*fields); i++)
+		json_object_set(run->report, fields[i],
+				json_object_get(run->base, fields[i]));
+	json_array_foreach(mounts, i, mount)
+		json_object_update(json_array_get(roots, i), mount);
+	json_object_set_new(run->report, "mounted",
+			    json_boolean(json_array_size(mounts) > 0));
+	json_object_set_new(run->report, "mount_ms",
+			    json_integer((json_int_t)ms));
+	copy_root(run);
 }
 
 int run_report_end(struct run *run, int exit_code)
@@ -47,8 +89,7 @@ int run_report_end(struct run *run, int exit_code)
 int run_report_failed(struct run *run, const struct failure *f)
 {
 	json_object_set_new(run->report, "error", out_failure_json(f));
-	out_failure_line(f);
-	return run_report_end(run, f->exit);
+	return out_failure_line(f);
 }
 
 /* ---- notes */
@@ -77,34 +118,51 @@ static const char *command_text(const char *const *words, char *ret_text)
 
 static void say_kept(const struct run *run)
 {
-	const char *id = field_text(json_object_get(run->mount, "kept"), "id");
+	const json_t *mounts = json_object_get(run->base, "mounts"), *mount;
+	size_t i;
 
-	if (*id)
-		out_note("%s: the mount that was there had changes; they are "
-			 "kept: larder umount %s, then larder mount --resume "
-			 "%s",
-			 run->name, run->path, id);
+	json_array_foreach(mounts, i, mount)
+	{
+		const char *id =
+			field_text(json_object_get(mount, "kept"), "id");
+
+		if (*id)
+			out_note("%s: the mount that was there had changes; "
+				 "they are kept: larder umount %s, then larder "
+				 "mount --resume %s",
+				 run->name, run->roots[i].path, id);
+	}
+}
+
+/* Whether nothing had to be mounted. */
+static bool all_reused(const struct run *run)
+{
+	const json_t *mounts = json_object_get(run->base, "mounts"), *mount;
+	size_t i;
+
+	json_array_foreach(mounts, i,
+			   mount) if (!field_flag(mount,
+						  "reused")) return false;
+	return true;
 }
 
 void run_say_outcome(const struct run *run, bool runs, uint64_t ms)
 {
-	const char *outcome = field_text(run->mount, "outcome");
-	const char *reason = field_text(run->mount, "reason");
-	bool reused = field_flag(run->mount, "reused");
+	const char *outcome = field_text(run->base, "outcome");
+	const char *reason = field_text(run->base, "reason");
+	const char *how = all_reused(run) ? "found mounted" : "mounted";
 	char entry[3 * FORMAT_MAX], time[FORMAT_MAX], text[FORMAT_MAX];
 
-	describe_entry(json_object_get(run->mount, "entry"), entry);
+	describe_entry(json_object_get(run->base, "entry"), entry);
 	format_ms(ms, time);
 	command_text(run->plan->command, text);
 	if (strcmp(outcome, "exact") == 0)
 		out_note("%s: exact hit %s %s in %s; %s%s", run->name, entry,
-			 reused ? "found mounted" : "mounted", time,
-			 runs ? "still running " : "command skipped",
+			 how, time, runs ? "still running " : "command skipped",
 			 runs ? text : "");
 	else if (strcmp(outcome, "partial") == 0)
 		out_note("%s: partial hit: %s; %s %s in %s; running %s",
-			 run->name, reason, entry,
-			 reused ? "found mounted" : "mounted", time, text);
+			 run->name, reason, entry, how, time, text);
 	else
 		out_note("%s: miss: %s; running %s", run->name, reason, text);
 	say_kept(run);

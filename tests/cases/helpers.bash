@@ -36,7 +36,7 @@ larder_setup() {
 	while IFS= read -r assignment; do
 		export "${assignment?}"
 	done < <(xdg_dirs "$BATS_TEST_TMPDIR")
-	unset LARDER_MODE LARDER_FAULT ACTIONS_CACHE_MODE
+	unset LARDER_MODE LARDER_REBUILD LARDER_FAULT ACTIONS_CACHE_MODE
 	cd "$BATS_TEST_TMPDIR" || return
 }
 

@@ -120,6 +120,17 @@ static void check_newest(struct fixture *f, const char *name,
 	assert_string_equal(e.key, want_key);
 }
 
+static void check_prefix(struct fixture *f, const char *prefix,
+			 const char *want_key)
+{
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	int r = index_newest_prefix(f->ix, TENANT, SPACE, "app", prefix, &e);
+
+	assert_int_equal(r, want_key ? 0 : -ENOENT);
+	if (want_key)
+		assert_string_equal(e.key, want_key);
+}
+
 static void check_find(struct fixture *f, const char *prefix, int want,
 		       const char *want_key)
 {
@@ -224,6 +235,22 @@ static void test_prefixes(void **state)
 	check_find(f, "v2-lon", 0, "v2-long");
 	check_find(f, "abcdef01234", -ENOENT, NULL);
 	check_find(f, "zzzzzz", -ENOENT, NULL); /* another name's */
+}
+
+static void test_newest_of_a_prefix(void **state)
+{
+	struct fixture *f = *state;
+
+	check_prefix(f, "npm", NULL);
+	put(f, "app", "npm-linux-1", "main", 30);
+	put(f, "app", "npm-linux-2", "", 10);
+	put(f, "app", "npm-mac-1", "main", 40);
+	put(f, "other", "npm-linux-3", "main", 50);
+	check_prefix(f, "npm-", "npm-mac-1");
+	check_prefix(f, "npm-linux-", "npm-linux-1");
+	check_prefix(f, "npm-linux-2", "npm-linux-2");
+	check_prefix(f, "npm-linux-3", NULL);
+	check_prefix(f, "linux", NULL);
 }
 
 static void test_newest(void **state)
@@ -723,6 +750,7 @@ int main(void)
 		T(test_bad_entry_is_refused),
 		T(test_prefixes),
 		T(test_newest),
+		T(test_newest_of_a_prefix),
 		T(test_replacement),
 		T(test_removal),
 		T(test_dangling_recency),

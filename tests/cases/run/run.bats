@@ -188,6 +188,75 @@ entries() {
 	[ "$(cat out/x)" -eq 255 ]
 }
 
+@test "--commit-on-failure commits what a failed command left" {
+	run larder run --path out --name demo --key one --commit-on-failure -- \
+		sh -c 'echo x >out/x; exit 42'
+	[ "$status" -eq 42 ]
+	[ "$(larder cat demo@one x)" = x ]
+	# One that was interrupted is not.
+	run larder run --path out --name demo --key two --commit-on-failure -- \
+		sh -c 'kill -INT $$'
+	[ "$status" -eq 130 ]
+	[ "$(entries)" -eq 1 ]
+}
+
+@test "--ephemeral leaves no mount, and nothing that was not committed" {
+	run_json run --ephemeral --path out --name demo --key one -- \
+		sh -c 'echo x >out/x'
+	[ "$(json '[.committed, .mounted] | join(" ")')" = 'true false' ]
+	run ! mountpoint -q out
+	[ -z "$(ls -A out)" ]
+	[ "$(larder cat demo@one x)" = x ]
+	# A hit, and a command that fails.
+	larder run --ephemeral --path out --name demo --key one -- false
+	run larder run --ephemeral --path out --name demo --key two -- \
+		sh -c 'echo y >out/y; exit 3'
+	[ "$status" -eq 3 ]
+	run ! mountpoint -q out
+	[ "$(larder status --json | jq '.kept + .mounts | length')" -eq 0 ]
+}
+
+@test "--ephemeral leaves a mount that was there, with its changes" {
+	build
+	echo mine >out/mine
+	build --ephemeral --always
+	[ "$(cat out/mine)" = mine ]
+	mountpoint -q out
+}
+
+@test "--ephemeral: a program that is left behind does not hold it up" {
+	mkfifo f
+	run larder run --ephemeral --path out --name demo --key one -- \
+		sh -c 'echo x >out/x; cat f >/dev/null 2>&1 9<out/x 3>&- &'
+	[ "$status" -eq 0 ]
+	[[ $output == *'in use'* ]]
+	run ! mountpoint -q out
+	: >f
+	[ "$(larder cat demo@one x)" = x ]
+}
+
+@test "an unchanged tree is not committed again" {
+	build
+	created=$(larder list --json | jq .entries[0].created_ns)
+	run_json run --path out --name demo --key-file input --always -- true
+	[ "$(json '[.outcome, .ran, .committed, .commit.unchanged] |
+		join(" ")')" = 'exact true false true' ]
+	[ "$(larder list --json | jq .entries[0].created_ns)" = "$created" ]
+	# Under another key, the same tree is another entry.
+	run_json run --path out --name demo --key other -- true
+	[ "$(json '[.committed, .commit.unchanged] | join(" ")')" = \
+		'true true' ]
+	[ "$(entries)" -eq 2 ]
+}
+
+@test "a directory that another name's entry is mounted at is refused" {
+	build
+	run larder run --path out --name different --key one -- touch ran
+	[ "$status" -eq 8 ]
+	[[ $output == *demo@* ]]
+	[ ! -e ran ]
+}
+
 @test "a command that cannot be run" {
 	run -127 larder run --path out --key one -- ./no-such-program
 	[[ $output == *no-such-program* ]]

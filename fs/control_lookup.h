@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which entry a run begins with: the restore order. Its rules, in this order:
+ *
+ *	key	the entry of the key itself: the outcome is exact
+ *	prefix	the newest whose key begins with a prefix that was asked for,
+ *		one prefix after the other
+ *	branch	the newest of the branch
+ *	name	the newest of any branch
+ *	none	there is none: a miss
+ *
+ * Reads the index only; any thread. Private to control*.c.
+ */
+#ifndef LARDER_FS_CONTROL_LOOKUP_H
+#define LARDER_FS_CONTROL_LOOKUP_H
+
+#include "control_internal.h"
+
+#define LOOKUP_PREFIXES_MAX 64
+
+struct control_lookup {
+	const char *tenant, *namespace, *name, *key; /* borrowed, as prefixes */
+	char *branch;				     /* owned; "" for none */
+	const json_t *prefixes; /* array of strings, or NULL */
+	bool exact;		/* look for the key */
+	bool restore;		/* look for the branch and the name, too */
+	/* Whether an entry serves; -ENOENT has the next one looked at, and may
+	 * say why in ret_reason. NULL: all do. */
+	int (*accept)(void *arg, const struct entry *e);
+	void *arg;
+};
+
+struct control_found {
+	struct entry entry; /* where has_entry */
+	bool has_entry;
+	const char *outcome; /* "exact", "partial" or "miss" */
+	const char *rule;    /* as above */
+	char reason[ENTRY_BRANCH_MAX + 2 * KEY_MAX + 128];
+};
+
+/* From tenant, namespace, name, key, branch, prefixes, exact (default: true)
+ * and restore (likewise) of the parameters. -EINVAL. */
+int control_lookup_parse(struct control_call *call,
+			 struct control_lookup *ret_lookup);
+void control_lookup_release(struct control_lookup *l);
+
+/* 0, a miss too; a fault of the index. The caller releases it. */
+int control_lookup(struct control_call *call, const struct control_lookup *l,
+		   struct control_found *ret_found);
+void control_found_release(struct control_found *f);
+
+#endif
