@@ -155,6 +155,7 @@ static int view_init(struct view *v, struct store_tree *tree,
 		return r;
 	if (v->damaged)
 		v->read_only = true;
+	v->adopted = opt->adopt;
 	v->lookups =
 		calloc((size_t)v->upper.base_inodes + 1, sizeof(*v->lookups));
 	if (!v->lookups)
@@ -420,6 +421,14 @@ void view_drop_if_unused(struct view *v, uint64_t ino)
 	refs = view_refs(v, ino);
 	if (atomic_load(refs) == 0)
 		upper_drop(&v->upper, i);
+}
+
+/* Who takes a name off through the kernel makes it hold the inode, be it by a
+ * reference that an earlier worker counted: the file may be open. */
+void view_drop_unlinked(struct view *v, uint64_t ino)
+{
+	if (!v->adopted)
+		view_drop_if_unused(v, ino);
 }
 
 /* Whether the last reference of an inode without a name went. References

@@ -53,7 +53,8 @@ struct view_options {
 	 * with an empty base. */
 	struct store *store;
 	/* The kernel still holds inodes from an earlier worker: those without a
-	 * name stay until it forgets them. Else they are dropped. */
+	 * name, or that lose it, stay until it forgets them. Else those without
+	 * one are dropped. */
 	bool adopt;
 };
 

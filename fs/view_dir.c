@@ -315,7 +315,7 @@ static int remove_name(struct view *v, const char *name, size_t len,
 	view_put_name(v, dir->ino, name, len, 0);
 	r = upper_append(&v->upper, NULL, 0);
 	if (r == 0)
-		view_drop_if_unused(v, m->ino);
+		view_drop_unlinked(v, m->ino);
 	return r;
 }
 

@@ -27,6 +27,7 @@ struct view {
 	uint32_t uid, gid;
 	int dirfd; /* own duplicate or -1 */
 	bool read_only, damaged;
+	bool adopted;		   /* not all references are counted */
 	_Atomic uint64_t *lookups; /* kernel references of base inodes */
 };
 
@@ -70,8 +71,10 @@ int view_child(const struct view *v, uint64_t parent, const char *name,
 _Atomic uint64_t *view_refs(const struct view *v, uint64_t ino);
 void view_ref(const struct view *v, uint64_t ino);
 
-/* Drops an inode that has neither names nor references. Write lock. */
+/* Drops an inode that has neither names nor references; the second, where a
+ * name was taken off just now. Write lock. */
 void view_drop_if_unused(struct view *v, uint64_t ino);
+void view_drop_unlinked(struct view *v, uint64_t ino);
 
 /* The names of a directory, in readdir's order; *cookie starts at 2. */
 struct view_name {

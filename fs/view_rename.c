@@ -157,7 +157,7 @@ static int rename_locked(struct view *v, struct rename *rn, const char *name,
 	view_put_name(v, rn->to->ino, new_name, new_len, rn->moved.ino);
 	r = upper_append(&v->upper, NULL, 0);
 	if (r == 0 && rn->has_target)
-		view_drop_if_unused(v, rn->target.ino);
+		view_drop_unlinked(v, rn->target.ino);
 	return r;
 }
 

@@ -261,11 +261,19 @@ static void test_removed_directory(void **state)
 	assert_absent("empty");
 }
 
-static void test_adopted_orphans(void **state)
+static void adopt(void)
 {
 	const struct view_options opt = { .dirfd = fx.state,
 					  .store = fx.store,
 					  .adopt = true };
+
+	fixture_view_close(&fx);
+	assert_int_equal(
+		view_open(fx.base, fx.fetch, &opt, &fx.view, &fx.damaged), 0);
+}
+
+static void test_adopted_orphans(void **state)
+{
 	struct view_attr a;
 	char buf[8];
 
@@ -273,12 +281,35 @@ static void test_adopted_orphans(void **state)
 	put("t", "kept");
 	assert_int_equal(view_lookup(fx.view, VIEW_ROOT, "t", 1, &a), 0);
 	assert_int_equal(ops->unlink(&fx, "t"), 0);
-	fixture_view_close(&fx);
-	assert_int_equal(
-		view_open(fx.base, fx.fetch, &opt, &fx.view, &fx.damaged), 0);
+	adopt();
 	assert_int_equal(view_read(fx.view, a.ino, buf, sizeof(buf), 0), 4);
 	view_forget(fx.view, a.ino, 1);
 	assert_int_equal(view_getattr(fx.view, a.ino, &a), -ESTALE);
+}
+
+/* What the kernel looked up in an earlier view it does not look up again: it
+ * removes and replaces names, and goes on with the files. */
+static void test_adopted_names(void **state)
+{
+	struct view_attr t, u;
+	char buf[8];
+
+	(void)state;
+	put("t", "kept");
+	put("u", "also");
+	assert_int_equal(view_lookup(fx.view, VIEW_ROOT, "t", 1, &t), 0);
+	assert_int_equal(view_lookup(fx.view, VIEW_ROOT, "u", 1, &u), 0);
+	adopt();
+	assert_int_equal(view_unlink(fx.view, VIEW_ROOT, "t", 1), 0);
+	assert_int_equal(view_rename(fx.view, VIEW_ROOT, "a", 1, VIEW_ROOT, "u",
+				     1, 0),
+			 0);
+	assert_int_equal(view_read(fx.view, t.ino, buf, sizeof(buf), 0), 4);
+	assert_int_equal(view_write(fx.view, u.ino, "A", 1, 0, false), 1);
+	view_forget(fx.view, t.ino, 1);
+	view_forget(fx.view, u.ino, 1);
+	assert_int_equal(view_getattr(fx.view, t.ino, &t), -ESTALE);
+	assert_int_equal(view_getattr(fx.view, u.ino, &u), -ESTALE);
 }
 
 /* --- rename --- */
@@ -1360,6 +1391,7 @@ int main(void)
 		BASE(test_removed_while_open),
 		BASE(test_removed_directory),
 		BASE(test_adopted_orphans),
+		BASE(test_adopted_names),
 		BASE(test_rename_base_directory),
 		BASE(test_rename_over),
 		BASE(test_rename_flags),
