@@ -17,6 +17,7 @@ static int run(const struct args *args)
 		.command = args->operands,
 		.always = args->always,
 		.commit_on_failure = args->commit_on_failure,
+		.no_wait = args->no_wait,
 		.ephemeral = args->ephemeral,
 		.json = args->json,
 	};
@@ -57,6 +58,9 @@ static const struct option_def options[] = {
 	  offsetof(struct args, commit_on_failure),
 	  "Commit also what a command left that failed (not one that a signal "
 	  "ended)." },
+	{ "no-wait", 0, OPTION_FLAG, NULL, offsetof(struct args, no_wait),
+	  "Build also what another run is just building. A directory in which "
+	  "another run is at work is refused, exit code 8." },
 	{ "ephemeral", 0, OPTION_FLAG, NULL, offsetof(struct args, ephemeral),
 	  "Unmount at the end what was mounted, and drop what was not "
 	  "committed." },

@@ -26,7 +26,7 @@ struct args {
 	const char *format, *compressor, *block_size;
 	struct strings paths, restore_prefixes;
 	bool always, empty, resume, lazy, discard, force, explain, reread;
-	bool no_restore, commit_on_failure, ephemeral;
+	bool no_restore, commit_on_failure, ephemeral, no_wait;
 
 	const char **operands; /* NULL-terminated, like a command's argv */
 	unsigned count;

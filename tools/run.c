@@ -21,6 +21,7 @@
 
 static void run_release(struct run *run)
 {
+	run_unlock(run);
 	wanted_release(&run->wanted);
 	for (size_t i = 0; i < run->count; i++)
 		free(run->roots[i].dir);
@@ -53,6 +54,7 @@ static int prepare_root(struct run *run, const char *path, struct failure *f)
 	int r;
 
 	root->path = path;
+	root->lock = (struct run_lock)RUN_LOCK_INIT;
 	r = place_make(path, &root->dir, f);
 	if (r < 0)
 		return r;
@@ -123,6 +125,7 @@ static int run_command(struct run *run)
 	const json_t *entry = json_object_get(run->base, "entry");
 	const char *outcome = field_text(run->report, "outcome");
 	_cleanup_free_ char *matched = NULL;
+	_cleanup_free_ char *locks = run_locks_text(run);
 	int64_t start = clock_mono_ns();
 	int code;
 
@@ -135,6 +138,7 @@ static int run_command(struct run *run)
 				 { "LARDER_OUTCOME", outcome },
 				 { "LARDER_MATCHED", matched ? matched : "" },
 				 { "LARDER_KEY", run->wanted.key },
+				 { RUN_LOCKS_VARIABLE, locks ? locks : "" },
 				 { NULL, NULL },
 			 },
 			 run->plan->json);
@@ -168,7 +172,8 @@ static int run_it(struct run *run)
 	if (prepare(run, &f) < 0)
 		return out_failure(&f);
 	run_report_begin(run);
-	if (run->plan->mode != MODE_OFF && run_mount(run, &f) < 0)
+	if (run->plan->mode != MODE_OFF &&
+	    (run_lock_dirs(run, &f) < 0 || run_mount(run, &f) < 0))
 		return run_report_end(run, run_report_failed(run, &f));
 	return run_report_end(run,
 			      run->base ? run_mounted(run) : run_command(run));
@@ -177,7 +182,8 @@ static int run_it(struct run *run)
 int run_plan(const struct run_plan *plan)
 {
 	_cleanup_(run_release) struct run run = { .plan = plan,
-						  .wanted = WANTED_INIT };
+						  .wanted = WANTED_INIT,
+						  .lock = RUN_LOCK_INIT };
 	int r = check(plan);
 
 	return r ? r : run_it(&run);

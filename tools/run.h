@@ -29,6 +29,7 @@ struct run_plan {
 	const char *const *command; /* NULL-terminated, at least one word */
 	bool always;		    /* run the command also on an exact hit */
 	bool commit_on_failure;	    /* also what a failed command left */
+	bool no_wait;	/* for no other run: of this key, or in a directory */
 	bool ephemeral; /* unmount at the end what this run mounted */
 	bool json;	/* print the report as one JSON object */
 };

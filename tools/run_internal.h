@@ -9,11 +9,13 @@
 #include "fingerprint.h"
 #include "out.h"
 #include "run.h"
+#include "run_lock.h"
 
 /* One directory of the run. */
 struct run_root {
 	const char *path; /* as it was named */
 	char *dir;	  /* absolute */
+	struct run_lock lock;
 };
 
 struct run {
@@ -22,8 +24,9 @@ struct run {
 	struct run_root *roots;
 	size_t count;
 	char *name, *branch;
-	json_t *base;	/* the daemon's answer; NULL: plain directories */
-	json_t *report; /* what --json prints */
+	struct run_lock lock; /* of the key, while it is being built */
+	json_t *base;	      /* the daemon's answer; NULL: plain directories */
+	json_t *report;	      /* what --json prints */
 };
 
 /* ---- run.c */
@@ -31,6 +34,20 @@ struct run {
 /* The key of the inputs as they are now. */
 int run_fingerprint(const struct run *run, struct wanted *ret_wanted,
 		    struct failure *ret_failure);
+
+/* ---- run_exclusion.c */
+
+/* Keeps other runs from the directories; waits for them, or refuses. */
+int run_lock_dirs(struct run *run, struct failure *ret_failure);
+
+/* Keeps other runs from building the key, where `wait` after waiting for one
+ * that does. Where it is busy, or ours, the run goes on without. */
+void run_lock_key(struct run *run, bool wait);
+void run_unlock(struct run *run);
+
+/* For LARDER_RUN_LOCKS of the command; the caller frees. NULL when memory is
+ * short. */
+char *run_locks_text(const struct run *run);
 
 /* ---- run_mount.c */
 

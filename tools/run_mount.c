@@ -36,12 +36,11 @@ static json_t *prefixes_json(const struct strings *prefixes)
 	return list;
 }
 
-static json_t *lookup_params(const struct run *run)
+static json_t *lookup_params(const struct run *run, bool only_exact)
 {
 	const struct run_plan *plan = run->plan;
 	json_t *params = client_scope(plan->tenant, plan->namespace);
 	bool looks_up = mode_looks_up(plan->mode);
-	bool only_exact = plan->mode == MODE_FORCE;
 	bool restores = looks_up && !only_exact;
 
 	json_object_set_new(params, "name", json_string(run->name));
@@ -60,19 +59,42 @@ static json_t *lookup_params(const struct run *run)
 	return params;
 }
 
-static int request(struct run *run, struct failure *f)
+static int request(struct run *run, bool only_exact, struct failure *f)
 {
 	_cleanup_client_ struct client *c = NULL;
 	int r = client_open(true, &c, f);
 
+	json_decref(run->base);
+	run->base = NULL;
 	return r < 0 ? r :
-		       client_call(c, "prepare", lookup_params(run), NULL, 0,
-				   &run->base, f);
+		       client_call(c, "prepare", lookup_params(run, only_exact),
+				   NULL, 0, &run->base, f);
 }
 
 bool run_is_exact(const struct run *run)
 {
 	return strcmp(field_text(run->base, "outcome"), "exact") == 0;
+}
+
+/* A hit waits for nobody. Who has to build waits for another run that builds
+ * the same, and then looks again. */
+static int look_up(struct run *run, struct failure *f)
+{
+	enum mode mode = run->plan->mode;
+	bool looks_up = mode_looks_up(mode);
+	int r;
+
+	if (looks_up) {
+		r = request(run, true, f);
+		if (r < 0 || mode == MODE_FORCE || run_is_exact(run))
+			return r;
+	}
+	run_lock_key(run, looks_up);
+	r = request(run, false, f);
+	/* It makes no entry that another could wait for. */
+	if (!mode_commits(mode) || run_is_exact(run))
+		run_lock_release(&run->lock);
+	return r;
 }
 
 /* Whether it is for the user to decide and not a fault of the cache. */
@@ -99,7 +121,7 @@ static int go_without(struct run *run, struct failure *f)
 int run_mount(struct run *run, struct failure *ret_failure)
 {
 	int64_t start = clock_mono_ns();
-	int r = request(run, ret_failure);
+	int r = look_up(run, ret_failure);
 	uint64_t ms = (uint64_t)(clock_mono_ns() - start) / 1000000;
 
 	if (r < 0)

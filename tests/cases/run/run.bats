@@ -386,7 +386,7 @@ $PWD" ]
 	[ "$(larder cat "demo@$key" after)" = after ]
 }
 
-@test "two runs at a time in one directory" {
+@test "two runs at a time in one directory: one after the other" {
 	build_slowly() {
 		larder run --path out --name demo --key "$1" -- \
 			sh -c 'until [ -e ../go ]; do sleep 0.02; done
@@ -395,14 +395,71 @@ $PWD" ]
 	build_slowly a 3>&- &
 	first=$!
 	wait_until mountpoint -q out
-	build_slowly b 3>&- &
+	build_slowly b 2>waits 3>&- &
 	second=$!
+	wait_until grep -q waiting waits
+	run larder run --no-wait --path out --name demo --key c -- touch out/c
+	[ "$status" -eq 8 ]
 	touch ../go
 	wait "$first"
 	wait "$second"
-	# Neither build is lost; a commit that met the other's is left out.
 	[ "$(cat out/a out/b | xargs)" = 'x x' ]
-	[ "$(entries)" -ge 1 ]
-	larder commit -q out --name demo --key both
-	[ "$(larder cat demo@both a)" = x ]
+	[ "$(entries)" -eq 2 ]
+	[ "$(larder cat demo@b a)" = x ]
+	run ! larder cat demo@a b
+}
+
+@test "two runs of one key at a time build once" {
+	slowly() {
+		larder run --path "$1" --name demo --key one -- sh -c '
+			echo ran >>../calls
+			until [ -e ../go ]; do sleep 0.02; done
+			echo x >'"$1"/x
+	}
+	slowly a 3>&- &
+	first=$!
+	wait_until test -e ../calls
+	slowly b 2>waits 3>&- &
+	second=$!
+	wait_until grep -q waiting waits
+	run ! mountpoint -q b
+	# One that is not to wait builds too.
+	larder run --no-wait --path c --name demo --key one -- touch c/x
+	larder umount c
+	touch ../go
+	wait "$first"
+	wait "$second"
+	[ "$(calls | wc -l)" -eq 1 ]
+	[ "$(cat b/x)" = x ]
+	grep -q exact waits
+}
+
+@test "a run that dies lets go: the one that waits builds" {
+	larder run --path a --name demo --key one -- sh -c \
+		'echo $PPID >pid; until [ -e go ]; do sleep 0.02; done' 3>&- &
+	wait_until test -s pid
+	larder run --path b --name demo --key one -- touch b/x 2>waits 3>&- &
+	second=$!
+	wait_until grep -q waiting waits
+	kill -9 "$(cat pid)"
+	wait "$second"
+	touch go
+	[ -e b/x ]
+	grep -q committed waits
+}
+
+@test "runs of different names inside of each other; not of the same place" {
+	larder run --path a --name outer --key one -- sh -c '
+		"$LARDER" run --path b --name inner --key one -- touch b/x &&
+		cp b/x a/x'
+	[ -e a/x ]
+	[ "$(entries)" -eq 2 ]
+	larder run --path c --name outer --key two -- sh -c '
+		"$LARDER" run --path c --name inner --key two -- true
+		echo $? >code'
+	[ "$(cat code)" -eq 8 ]
+	# The same key in another place does not wait for itself.
+	larder run --path d --name outer --key three -- \
+		"$LARDER" run --path e --name outer --key three -- touch e/x
+	[ -e e/x ]
 }
