@@ -101,7 +101,6 @@ int log_open(int dirfd, log_replay_fn replay, void *arg, struct log **ret_log,
 	     bool *ret_damaged)
 {
 	_cleanup_(log_close_ptr) struct log *l = log_new();
-	bool current = false;
 	int r;
 
 	if (!l)
@@ -112,9 +111,7 @@ int log_open(int dirfd, log_replay_fn replay, void *arg, struct log **ret_log,
 	if (r == 0)
 		r = log_segments_load(l);
 	if (r == 0)
-		r = log_replay(l, replay, arg, &l->read_only, &current);
-	if (r == 0 && !l->read_only && !current)
-		r = log_switch(l);
+		r = log_replay(l, replay, arg, &l->read_only, &l->current);
 	if (r < 0)
 		return r;
 	*ret_damaged = l->read_only;
@@ -142,6 +139,20 @@ void log_close(struct log *l)
 void log_set_segment_bytes(struct log *l, uint64_t bytes)
 {
 	l->segment_bytes = bytes;
+}
+
+/* The segment that is written to is one of this boot, begun with the first
+ * record: while there is none, a log that was closed without a word is known
+ * to be the one that an earlier boot left. */
+static int segment_ready(struct log *l)
+{
+	int r;
+
+	if (l->current && l->segments[l->nsegments - 1].end < l->segment_bytes)
+		return 0;
+	r = log_switch(l);
+	l->current |= r == 0;
+	return r;
 }
 
 /* Cuts off what a failed append left, or a shorter record written there next
@@ -208,8 +219,8 @@ int log_append(struct log *l, const void *items, size_t items_len,
 	r = fault_check("log.append");
 	if (r == 0)
 		r = tail_clean(l);
-	if (r == 0 && l->segments[l->nsegments - 1].end >= l->segment_bytes)
-		r = log_switch(l);
+	if (r == 0)
+		r = segment_ready(l);
 	if (r < 0)
 		return r;
 	pos.segment = l->segments[l->nsegments - 1].number;
@@ -241,10 +252,17 @@ int log_read(struct log *l, struct log_pos pos, void *buf, size_t len)
 
 /* Everything that log_sync() is about to make durable. */
 struct sync_job {
-	uint64_t seq, dir_changes;
+	uint64_t seq, dir_changes; /* up to which */
 	uint64_t dir_synced;
 	uint32_t first, last; /* segments */
 };
+
+static void sync_take(struct log *l, struct sync_job *job)
+{
+	LOCK_SCOPE(&l->lock);
+	job->seq = l->next_seq - 1;
+	job->dir_changes = l->dir_changes;
+}
 
 /* 1: something is to be done. */
 static int sync_begin(struct log *l, struct sync_job *job)
@@ -252,8 +270,6 @@ static int sync_begin(struct log *l, struct sync_job *job)
 	LOCK_SCOPE(&l->lock);
 	if (l->sync_error)
 		return l->sync_error;
-	job->seq = l->next_seq - 1;
-	job->dir_changes = l->dir_changes;
 	job->dir_synced = l->dir_synced;
 	job->first = l->first_unsynced;
 	job->last = l->nsegments ? l->segments[l->nsegments - 1].number : 0;
@@ -284,8 +300,10 @@ static void sync_end(struct log *l, const struct sync_job *job, int r)
 		l->sync_error = r;
 		return;
 	}
-	__atomic_store_n(&l->synced_seq, job->seq, __ATOMIC_RELAXED);
-	l->dir_synced = job->dir_changes;
+	if (job->seq > l->synced_seq)
+		__atomic_store_n(&l->synced_seq, job->seq, __ATOMIC_RELAXED);
+	if (job->dir_changes > l->dir_synced)
+		l->dir_synced = job->dir_changes;
 	l->first_unsynced = job->last;
 }
 
@@ -295,6 +313,11 @@ int log_sync(struct log *l)
 	int r;
 
 	r = fault_check("log.sync");
+	if (r < 0)
+		return r;
+	/* What is recorded was written to its own file before. */
+	sync_take(l, &job);
+	r = log_own_sync(l, 0);
 	if (r < 0)
 		return r;
 	/* One at a time: the kernel tells only one of two about a failure,

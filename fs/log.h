@@ -40,11 +40,17 @@ struct log_pos {
 	uint64_t off;
 };
 
-/* Replay: called for each record, checkpoint first, in order. `items` is
- * borrowed; `data` is where the record's data lie (len 0: none). -EBADMSG ends
+struct log_replayed {
+	const void *items; /* borrowed */
+	size_t items_len;
+	struct log_pos data; /* where its data lie; segment 0: a checkpoint's */
+	uint64_t data_len;   /* 0: none */
+	bool unsure;	     /* a power cut may have taken what it refers to */
+};
+
+/* Replay: called for each record, checkpoint first, in order. -EBADMSG ends
  * the replay as damage at this record; any other error is log_open()'s. */
-typedef int (*log_replay_fn)(void *arg, const void *items, size_t items_len,
-			     struct log_pos data, uint64_t data_len);
+typedef int (*log_replay_fn)(void *arg, const struct log_replayed *rec);
 
 /* `dirfd` is the mount's directory, duplicated. Creates what is missing.
  * -EBADMSG is not returned for damage in records (see above) but for a
@@ -53,6 +59,11 @@ typedef int (*log_replay_fn)(void *arg, const void *items, size_t items_len,
 int log_open(int dirfd, log_replay_fn replay, void *arg, struct log **ret_log,
 	     bool *ret_damaged);
 void log_close(struct log *l); /* NULL is fine; syncs nothing */
+
+/* After log_open() and before anything else: what an unsure record refers to
+ * is not there. It and all behind it are cut off, as a torn tail is, and the
+ * log is to be closed and opened again. `data` is the record's. */
+int log_cut(struct log *l, struct log_pos data);
 
 /* Appends one record; on success it survives SIGKILL of this process.
  * *ret_data: where `data` lie. On failure (-ENOSPC, -EDQUOT, -EIO) nothing of
@@ -63,7 +74,8 @@ int log_append(struct log *l, const void *items, size_t items_len,
 /* Exactly `len` bytes. */
 int log_read(struct log *l, struct log_pos pos, void *buf, size_t len);
 
-/* Makes all that was appended before the call survive power loss. Blocks;
+/* Makes all that was appended before the call survive power loss, and the own
+ * files that it refers to (first, so the log never knows more). Blocks;
  * call it with no lock held. When the device failed, all later calls fail
  * too, since what it dropped is not known; a new log_open() finds out. */
 int log_sync(struct log *l);
@@ -124,7 +136,7 @@ int log_own_punch(struct log *l, uint64_t ino, uint64_t off, uint64_t len);
  * `create`: makes an empty one where there is none; else -ENOENT. */
 int log_own_size(struct log *l, uint64_t ino, bool create, uint64_t *ret_end,
 		 uint64_t *ret_disk);
-int log_own_sync(struct log *l, uint64_t ino);	 /* 0: all; as log_sync() */
+int log_own_sync(struct log *l, uint64_t ino);	 /* 0: all */
 int log_own_remove(struct log *l, uint64_t ino); /* absent is no error */
 
 /* Removes own files for which `keep` says no (after replay); all where it is

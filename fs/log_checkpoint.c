@@ -38,6 +38,7 @@ static int checkpoint_flush(struct log_checkpoint *c)
 	int r = io_write(c->fd, c->buffer, c->used);
 
 	c->used = 0;
+	(void)fault_check("log.checkpoint.written");
 	return r;
 }
 
@@ -138,12 +139,13 @@ static int checkpoint(struct log *l, write_fn write, void *arg,
 
 	if (l->read_only)
 		return -EROFS;
-	/* What the checkpoint refers to must not be less durable than it. */
-	r = log_own_sync(l, 0);
-	if (r == 0)
-		r = log_sync(l);
-	if (r == 0)
-		r = log_switch(l);
+	/* What the checkpoint refers to must not be less durable than it, the
+	 * segment that it leaves to be replayed included. */
+	r = log_switch(l);
+	if (r < 0)
+		return r;
+	l->current = true;
+	r = log_sync(l);
 	if (r < 0)
 		return r;
 	from = l->segments[l->nsegments - 1].number;
@@ -157,6 +159,7 @@ static int checkpoint(struct log *l, write_fn write, void *arg,
 	}
 	if (r < 0)
 		return r;
+	(void)fault_check("log.checkpoint.done");
 	l->replay_from = from;
 	l->bytes_since = 0;
 	l->records_since = 0;
@@ -256,6 +259,7 @@ int log_reclaim(struct log *l)
 		r = drop_dead_segments(l);
 	while (r == 0 && done < l->ndead) {
 		r = punch(l, &l->dead[done]);
+		(void)fault_check("log.punched");
 		if (r == 0)
 			done++;
 	}

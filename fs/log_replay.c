@@ -84,16 +84,50 @@ static int heads_read(struct replay *rp)
 	return r;
 }
 
+/* What is known to have been durable, where a power cut may have taken what
+ * is not: then what records refer to has to be looked at. */
+static int durable_find(struct replay *rp)
+{
+	struct log *l = rp->log;
+	struct log_scan scan = { 0 };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && !rp->this_boot && i < l->nsegments; i++) {
+		_cleanup_(log_reader_release) struct log_reader rd = { 0 };
+
+		if (rp->heads[i].state != HEAD_GOOD)
+			continue;
+		rp->last = &rp->heads[i].header;
+		r = log_reader_init(&rd, l->segments[i].file->fd);
+		rd.seed = l->segments[i].seed;
+		if (r == 0)
+			r = log_reader_scan(&rd, LOG_SEGMENT_HEADER, 0, &scan);
+		if (r == -EIO)
+			r = 0;
+	}
+	rp->durable = scan.durable;
+	return r;
+}
+
+/* A segment that another one followed in a later boot was replayed whole when
+ * that began. */
+static bool is_unsure(const struct replay *rp, const struct log_header *header,
+		      uint64_t seq)
+{
+	return rp->last && seq > rp->durable &&
+	       !log_boots_differ(header, rp->last);
+}
+
 /* Delivers records from `off` on. *ret_off, *ret_bad: where it stopped. A
  * sector that cannot be read is a bad record. */
 static int replay_records(struct replay *rp, struct log_reader *rd,
-			  uint32_t segment, uint64_t *ret_off,
+			  const struct log_header *header, uint64_t *ret_off,
 			  struct log_record *ret_bad)
 {
 	struct log *l = rp->log;
 	uint64_t off = LOG_SEGMENT_HEADER;
+	struct log_replayed replayed;
 	struct log_record rec;
-	struct log_pos data;
 	int r;
 
 	for (;;) {
@@ -108,10 +142,15 @@ static int replay_records(struct replay *rp, struct log_reader *rd,
 			return r;
 		if (rec.seq != l->next_seq || rec.items_len == 0)
 			return STOP_BAD;
-		data.segment = segment;
-		data.off = off + LOG_RECORD_HEADER + rec.items_len;
-		r = rp->fn(rp->arg, rec.items, rec.items_len, data,
-			   rec.data_len);
+		replayed = (struct log_replayed){
+			.items = rec.items,
+			.items_len = rec.items_len,
+			.data = { header->number,
+				  off + LOG_RECORD_HEADER + rec.items_len },
+			.data_len = rec.data_len,
+			.unsure = is_unsure(rp, header, rec.seq),
+		};
+		r = rp->fn(rp->arg, &replayed);
 		if (r == -EBADMSG || r > 0)
 			return STOP_REFUSED;
 		if (r < 0)
@@ -143,7 +182,7 @@ static int replay_segment(struct replay *rp, size_t index)
 	if (r < 0)
 		return r;
 	rd.seed = seg->seed;
-	r = replay_records(rp, &rd, seg->number, &off, &bad);
+	r = replay_records(rp, &rd, header, &off, &bad);
 	if (r < 0)
 		return r;
 	if (r == STOP_REFUSED)
@@ -207,7 +246,7 @@ static int replay_segments(struct replay *rp)
 static int checkpoint_record(struct replay *rp, struct log_reader *rd,
 			     uint64_t *off)
 {
-	struct log_pos none = { 0, 0 };
+	struct log_replayed replayed = { 0 };
 	struct log_record rec;
 	int r;
 
@@ -225,7 +264,9 @@ static int checkpoint_record(struct replay *rp, struct log_reader *rd,
 	}
 	if (rec.seq != 0)
 		return -EBADMSG;
-	r = rp->fn(rp->arg, rec.items, rec.items_len, none, 0);
+	replayed.items = rec.items;
+	replayed.items_len = rec.items_len;
+	r = rp->fn(rp->arg, &replayed);
 	if (r != 0)
 		return r > 0 ? -EBADMSG : r;
 	*off += rec.bytes;
@@ -313,6 +354,8 @@ int log_replay(struct log *l, log_replay_fn replay, void *arg,
 	r = replay_checkpoint(&rp);
 	if (r == 0)
 		r = heads_read(&rp);
+	if (r == 0)
+		r = durable_find(&rp);
 	if (r == 0)
 		r = replay_segments(&rp);
 	if (r < 0)

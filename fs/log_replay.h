@@ -27,8 +27,10 @@ struct replay {
 	log_replay_fn fn;
 	void *arg;
 	bool have_checkpoint;
-	bool have_first;    /* its first segment is there, and empty */
-	bool this_boot;	    /* a segment was begun since the machine started */
+	bool have_first; /* its first segment is there, and empty */
+	bool this_boot;	 /* a segment was begun since the machine started */
+	const struct log_header *last; /* of the last segment that has one */
+	uint64_t durable;   /* the newest number that a record knows as such */
 	struct head *heads; /* one a segment; owned */
 };
 

@@ -80,6 +80,34 @@ static int segment_cut(struct log *l, size_t index, uint64_t off)
 	return segments_cut(l, index + 1);
 }
 
+int log_cut(struct log *l, struct log_pos data)
+{
+	_cleanup_(log_reader_release) struct log_reader rd = { 0 };
+	struct log_segment *seg = log_segment_find(l, data.segment);
+	uint64_t off = LOG_SEGMENT_HEADER;
+	struct log_record rec;
+	int r;
+
+	if (!seg || l->read_only)
+		return -EINVAL;
+	r = log_reader_init(&rd, seg->file->fd);
+	if (r < 0)
+		return r;
+	rd.seed = seg->seed;
+	for (;; off += rec.bytes) {
+		r = log_reader_record(&rd, off, &rec);
+		if (r < 0)
+			return r == -ENODATA ? -EINVAL : r;
+		if (data.off < off + rec.bytes)
+			break;
+	}
+	log_warn(0,
+		 "upper log: change %" PRIu64 " to %" PRIu64 ", which no sync "
+		 "covered, are cut off",
+		 rec.seq, l->next_seq - 1);
+	return segment_cut(l, (size_t)(seg - l->segments), off);
+}
+
 static int say_damage(const struct log *l, uint32_t segment, uint64_t off,
 		      uint64_t behind)
 {

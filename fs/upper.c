@@ -128,10 +128,13 @@ void upper_trees_trim(struct upper *u, const bool *used)
 
 /* --- opening --- */
 
-static int replay(void *arg, const void *items, size_t items_len,
-		  struct log_pos data, uint64_t data_len)
+static int replay(void *arg, const struct log_replayed *rec)
 {
-	return upper_apply(arg, items, items_len, data, data_len);
+	struct upper *u = arg;
+
+	u->is_unsure = rec->unsure;
+	return upper_apply(u, rec->items, rec->items_len, rec->data,
+			   rec->data_len);
 }
 
 static void drop_orphans(struct upper *u)
@@ -188,19 +191,34 @@ static void forget_requests(struct upper *u)
 			    "the log");
 }
 
+/* 1: the log was cut off, and is to be opened again. */
+static int open_once(struct upper *u, const struct upper_options *opt,
+		     bool *ret_damaged)
+{
+	int r;
+
+	r = tables_init(u, opt);
+	if (r == 0 && opt->dirfd >= 0)
+		r = log_open(opt->dirfd, replay, u, &u->log, ret_damaged);
+	u->is_unsure = false;
+	if (r == 0 && !*ret_damaged)
+		r = upper_unsure_check(u);
+	if (r != 0)
+		upper_close(u);
+	return r;
+}
+
 int upper_open(struct upper *u, const struct upper_options *opt,
 	       bool *ret_damaged)
 {
 	bool damaged = false;
 	int r;
 
-	r = tables_init(u, opt);
-	if (r == 0 && opt->dirfd >= 0)
-		r = log_open(opt->dirfd, replay, u, &u->log, &damaged);
-	if (r < 0) {
-		upper_close(u);
+	do
+		r = open_once(u, opt, &damaged);
+	while (r > 0);
+	if (r < 0)
 		return r;
-	}
 	if (!opt->adopt)
 		drop_orphans(u);
 	/* The log's books are made now; what died before is in none. */
@@ -225,6 +243,7 @@ void upper_close(struct upper *u)
 		store_tree_unref(u->trees[i].tree);
 	free(u->trees);
 	free(u->dead);
+	free(u->unsure);
 	buf_release(&u->items);
 	log_close(u->log);
 	*u = (struct upper){ 0 };
@@ -302,8 +321,8 @@ int upper_clear(struct upper *u)
 
 /* --- reading --- */
 
-static int read_source(const struct upper *u, uint64_t ino,
-		       const struct extent *x, void *buf)
+int upper_read_source(const struct upper *u, uint64_t ino,
+		      const struct extent *x, void *buf)
 {
 	int r;
 
@@ -326,11 +345,11 @@ int upper_read(const struct upper *u, uint64_t ino, const struct extent *x,
 	int r;
 
 	if (len == x->src_len)
-		return read_source(u, ino, x, buf);
+		return upper_read_source(u, ino, x, buf);
 	whole = malloc(x->src_len);
 	if (!whole)
 		return -ENOMEM;
-	r = read_source(u, ino, x, whole);
+	r = upper_read_source(u, ino, x, whole);
 	if (r < 0)
 		return r;
 	memcpy(buf, whole + from, len);

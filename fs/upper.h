@@ -46,6 +46,13 @@ struct upper_tree {
 	struct store_tree *tree; /* NULL: empty base, or not in the store */
 };
 
+/* A source that a replayed record refers to, and that may not be on disk. */
+struct upper_unsure {
+	uint64_t ino;
+	struct extent extent;
+	struct log_pos record; /* as in struct log_replayed */
+};
+
 /* A request of the kernel that is in the log. */
 struct upper_request {
 	uint64_t unique;
@@ -76,6 +83,11 @@ struct upper {
 	bool broken; /* tables and log differ; nothing works any more */
 
 	struct buf items; /* the record being made */
+
+	/* While the log is opened: from records that no sync covered. */
+	bool is_unsure; /* the record being applied */
+	struct upper_unsure *unsure;
+	size_t nunsure, cap_unsure;
 
 	/* Not known to be answered. */
 	struct upper_request requests[UPPER_REQUESTS];
@@ -119,6 +131,17 @@ int upper_append(struct upper *u, const void *data, size_t len);
 int upper_apply(struct upper *u, const void *items, size_t items_len,
 		struct log_pos data, uint64_t data_len);
 
+/* upper_check.c: looks at what unsure records of a replay refer to. 1: some of
+ * it is not there, and the log was cut off before it, so all is to be opened
+ * again; 0. What it needed is freed. */
+int upper_unsure_add(struct upper *u, uint64_t ino, const struct extent *x,
+		     struct log_pos record);
+int upper_unsure_check(struct upper *u);
+
+/* The path of an inode's first name below the root, for messages; the caller
+ * frees. NULL when it has none or memory is short. */
+char *upper_path(const struct upper *u, uint64_t ino);
+
 /* Takes an inode without a name out of the tables; its space dies. */
 void upper_drop(struct upper *u, struct inode *i);
 
@@ -128,6 +151,11 @@ bool upper_is_base_dir(const struct upper *u, uint64_t ino);
 /* The base's inode behind (parent, name); 0: none. */
 uint32_t upper_base_child(const struct upper *u, uint64_t parent,
 			  const char *text, size_t len);
+
+/* The bytes of all of an extent's source, src_len. -EBADMSG: they are not
+ * there or not what was written. Any lock. */
+int upper_read_source(const struct upper *u, uint64_t ino,
+		      const struct extent *x, void *buf);
 
 /* Bytes of a log or own extent: [off, off + len) of the file, inside it.
  * -EBADMSG when the log's bytes do not match their CRC. Any lock. */

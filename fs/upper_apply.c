@@ -217,6 +217,16 @@ static int put_extent(struct upper *u, uint64_t ino, const struct extent *x)
 	return 0;
 }
 
+static int put_source(struct upper *u, uint64_t ino, const struct extent *x,
+		      struct log_pos record)
+{
+	int r = put_extent(u, ino, x);
+
+	if (r == 0 && u->is_unsure)
+		r = upper_unsure_add(u, ino, x, record);
+	return r;
+}
+
 static int apply_data(struct upper *u, const struct item_range *d,
 		      struct log_pos data, uint64_t data_len)
 {
@@ -229,10 +239,11 @@ static int apply_data(struct upper *u, const struct item_range *d,
 
 	if (d->len != data_len || extent_kind(&x) != EXTENT_LOG)
 		return -EBADMSG;
-	return put_extent(u, d->ino, &x);
+	return put_source(u, d->ino, &x, data);
 }
 
-static int apply_own(struct upper *u, const struct item_range *o)
+static int apply_own(struct upper *u, const struct item_range *o,
+		     struct log_pos record)
 {
 	const struct extent x = { .off = o->off,
 				  .len = o->len,
@@ -240,7 +251,7 @@ static int apply_own(struct upper *u, const struct item_range *o)
 				  .src_len = (uint32_t)o->len,
 				  .crc = o->crc };
 
-	return put_extent(u, o->ino, &x);
+	return put_source(u, o->ino, &x, record);
 }
 
 static int apply_hole(struct upper *u, const struct item_range *h)
@@ -408,7 +419,7 @@ static int apply_item(struct upper *u, const struct item *item,
 	case ITEM_DATA:
 		return apply_data(u, &item->range, data, data_len);
 	case ITEM_OWN:
-		return apply_own(u, &item->range);
+		return apply_own(u, &item->range, data);
 	case ITEM_HOLE:
 		return apply_hole(u, &item->range);
 	case ITEM_EXTENT:

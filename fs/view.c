@@ -480,31 +480,19 @@ int view_statfs(struct view *v, struct statvfs *ret_st)
 	return 0;
 }
 
-/* Whether the inode has an own file; -EIO. */
-static int has_own(struct view *v, uint64_t ino)
-{
-	const struct inode *i;
-
-	READ_SCOPE(v);
-	if (v->upper.broken)
-		return -EIO;
-	i = inodes_get(&v->upper.inodes, ino);
-	return i && S_ISREG(i->m.mode) && extents_have(&i->extents, EXTENT_OWN);
-}
-
+/* The log is one: what makes one inode durable makes all that precedes. */
 int view_fsync(struct view *v, uint64_t ino)
 {
-	int r;
-
+	(void)ino;
 	if (!v->upper.log || v->read_only)
 		return 0;
-	r = has_own(v, ino);
-	if (r < 0)
-		return r;
+	{
+		READ_SCOPE(v);
+		if (v->upper.broken)
+			return -EIO;
+	}
 	fetch_may_block();
-	if (ino == 0 || r > 0)
-		r = log_own_sync(v->upper.log, ino);
-	return r < 0 ? r : log_sync(v->upper.log);
+	return log_sync(v->upper.log);
 }
 
 void view_stats(struct view *v, struct view_stats *ret_stats)

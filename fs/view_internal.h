@@ -150,10 +150,6 @@ int view_plan_read(const struct view *v, uint64_t ino, const struct extents *e,
 int view_plan_finish(const struct view *v, struct view_plan *plan);
 void view_plan_release(struct view_plan *plan);
 
-/* The path of an inode's first name below the root, for messages; the caller frees.
- * NULL when it has none or memory is short. */
-char *view_path(const struct view *v, uint64_t ino);
-
 /* Whether the content is all of one file of a tree that can be read, and
  * nothing else. */
 bool view_in_tree(const struct view *v, const struct meta *m,

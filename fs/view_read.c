@@ -61,7 +61,7 @@ bool view_in_tree(const struct view *v, const struct meta *m,
 /* Logged with the path, which is found by a search: damage is rare. */
 static int damaged(const struct view *v, uint64_t ino, int err)
 {
-	_cleanup_free_ char *path = view_path(v, ino);
+	_cleanup_free_ char *path = upper_path(&v->upper, ino);
 
 	log_error(err, "%s (inode %" PRIu64 "): the upper's bytes %s",
 		  path ? path : "a file", ino,

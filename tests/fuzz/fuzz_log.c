@@ -28,13 +28,13 @@ struct sum {
 	uint64_t records, bytes;
 };
 
-static int replay(void *arg, const void *items, size_t items_len,
-		  struct log_pos pos, uint64_t data_len)
+static int replay(void *arg, const struct log_replayed *rec)
 {
 	struct sum *sum = arg;
 
 	sum->records++;
-	sum->bytes += crc32c(0, items, items_len) + data_len + pos.off;
+	sum->bytes += crc32c(0, rec->items, rec->items_len) + rec->data_len +
+		      rec->data.off;
 	return 0;
 }
 

@@ -95,23 +95,23 @@ static inline int fixture_append(struct log *l, unsigned n, size_t data_len,
 	return log_append(l, items, len, data, data_len, ret_pos);
 }
 
-static int fixture_replay(void *arg, const void *items, size_t items_len,
-			  struct log_pos pos, uint64_t data_len)
+static int fixture_replay(void *arg, const struct log_replayed *rec)
 {
 	uint8_t want[64];
 	unsigned n;
 
 	(void)arg;
-	if (items_len < 5 || items_len > 64 || fx.count == FIXTURE_MAX)
+	if (rec->items_len < 5 || rec->items_len > 64 ||
+	    fx.count == FIXTURE_MAX)
 		return -EINVAL;
-	n = le32_get(items);
+	n = le32_get(rec->items);
 	/* The strongest claim of all: nothing else is ever delivered. */
-	if (fixture_items(n, want) != items_len ||
-	    memcmp(want, items, items_len) != 0)
+	if (fixture_items(n, want) != rec->items_len ||
+	    memcmp(want, rec->items, rec->items_len) != 0)
 		return -EINVAL;
 	if (fx.refuse && n == fx.refuse)
 		return fx.refusal;
-	fx.seen[fx.count++] = (struct seen){ n, pos, data_len };
+	fx.seen[fx.count++] = (struct seen){ n, rec->data, rec->data_len };
 	return 0;
 }
 

@@ -5,9 +5,12 @@
  * what is rare.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#include "view_internal.h"
+#include "upper.h"
+#include "view.h"
 
 struct place {
 	uint64_t parent;
@@ -16,10 +19,9 @@ struct place {
 };
 
 /* A name of the base for `ino` that the upper left alone, in `dir`. */
-static bool find_in_base(const struct view *v, uint32_t dir, uint64_t ino,
+static bool find_in_base(const struct upper *u, uint32_t dir, uint64_t ino,
 			 struct place *ret_place)
 {
-	const struct upper *u = &v->upper;
 	struct catalog_dirent d;
 	uint32_t k;
 
@@ -33,41 +35,57 @@ static bool find_in_base(const struct view *v, uint32_t dir, uint64_t ino,
 	return false;
 }
 
-static bool find_place(const struct view *v, const struct meta *m,
+/* Whether it is a directory, and which one is above it. */
+static bool is_dir(const struct upper *u, uint64_t ino, uint64_t *ret_parent)
+{
+	const struct inode *i = inodes_get(&u->inodes, ino);
+	struct catalog_inode ci;
+
+	if (i) {
+		*ret_parent = i->m.parent;
+		return S_ISDIR(i->m.mode);
+	}
+	if (!u->base || ino > u->base_inodes ||
+	    catalog_inode(u->base, (uint32_t)ino, &ci) < 0)
+		return false;
+	*ret_parent = ci.parent;
+	return S_ISDIR(ci.mode);
+}
+
+static bool find_place(const struct upper *u, uint64_t ino,
 		       struct place *ret_place)
 {
-	const struct upper *u = &v->upper;
 	const struct name *n;
+	uint64_t parent;
 	size_t pos = 0;
 	uint32_t dir;
 
 	while ((n = names_next(&u->names, &pos))) {
-		if (n->ino != m->ino)
+		if (n->ino != ino)
 			continue;
 		*ret_place = (struct place){ n->parent, n->text, n->len };
 		return true;
 	}
-	if (m->ino > u->base_inodes)
+	if (ino > u->base_inodes)
 		return false;
-	if (S_ISDIR(m->mode))
-		return upper_is_base_dir(u, m->parent) &&
-		       find_in_base(v, (uint32_t)m->parent, m->ino, ret_place);
+	if (is_dir(u, ino, &parent))
+		return upper_is_base_dir(u, parent) &&
+		       find_in_base(u, (uint32_t)parent, ino, ret_place);
 	for (dir = 1; dir <= u->base_inodes; dir++)
 		if (upper_is_base_dir(u, dir) &&
-		    find_in_base(v, dir, m->ino, ret_place))
+		    find_in_base(u, dir, ino, ret_place))
 			return true;
 	return false;
 }
 
-char *view_path(const struct view *v, uint64_t ino)
+char *upper_path(const struct upper *u, uint64_t ino)
 {
 	char *path = NULL, *longer;
 	unsigned steps = 4096; /* deeper is cut off at the front */
 	struct place p;
-	struct meta m;
 
 	while (ino != VIEW_ROOT && steps-- > 0) {
-		if (view_load(v, ino, &m) < 0 || !find_place(v, &m, &p))
+		if (!find_place(u, ino, &p))
 			break;
 		if (asprintf(&longer, "%.*s%s%s", (int)p.len, p.text,
 			     path ? "/" : "", path ? path : "") < 0)
