@@ -181,6 +181,7 @@ int log_own_write(struct log *l, uint64_t ino, const void *buf, size_t len,
 		return r;
 	r = io_pwrite(o->fd, buf, len, off);
 	log_own_put(l, o, true);
+	(void)fault_check("log.own.written");
 	return r;
 }
 
@@ -301,6 +302,7 @@ int log_own_remove(struct log *l, uint64_t ino)
 			own_close(o);
 	}
 	map_remove(&l->own_dirty, ino);
+	(void)fault_check("log.own.removed");
 	return 0;
 }
 

@@ -17,6 +17,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/crc32c.h"
+#include "store/base/fault.h"
 #include "store/base/hex.h"
 #include "store/base/io.h"
 #include "store/base/le.h"
@@ -191,7 +192,9 @@ int log_segment_new(struct log *l, uint32_t number)
 	if (fd < 0)
 		return -errno;
 	log_segment_header_make(l, number, header);
+	(void)fault_check("log.segment.made");
 	r = io_pwrite(fd, header, sizeof(header), 0);
+	(void)fault_check("log.segment.begun");
 	if (r == 0) {
 		LOCK_SCOPE(&l->lock);
 		r = segments_push(l, number, fd, LOG_SEGMENT_HEADER,
@@ -228,6 +231,7 @@ int log_segment_drop(struct log *l, size_t index)
 	if (unlinkat(l->dirfd, name, 0) < 0 && errno != ENOENT)
 		return -errno;
 	log_segment_forget(l, index);
+	(void)fault_check("log.segment.dropped");
 	return 0;
 }
 

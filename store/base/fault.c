@@ -8,10 +8,12 @@
 #include "fault.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,7 +33,8 @@ struct rule {
 
 static pthread_once_t rules_once = PTHREAD_ONCE_INIT;
 static struct rule rules[RULES_MAX];
-static unsigned nrules; /* constant after rules_once */
+static unsigned nrules; /* constant after rules_once, as the next */
+static int list_fd = -1;
 
 static int parse_action(const char *text, int *ret_err)
 {
@@ -113,9 +116,13 @@ static int parse_rules(char *text, unsigned *ret_count)
 static void rules_load(void)
 {
 	const char *value = secure_getenv("LARDER_FAULT");
+	const char *list = secure_getenv("LARDER_FAULT_LIST");
 	_cleanup_free_ char *copy = NULL;
 	int r;
 
+	if (list && *list)
+		list_fd = open(list, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
+			       0600);
 	if (!value || !*value)
 		return;
 	copy = strdup(value);
@@ -133,12 +140,24 @@ static int rule_pass(struct rule *rule)
 	return rule->err;
 }
 
+/* One write a line, so that threads do not mix. */
+static void list_point(const char *point)
+{
+	char line[POINT_MAX + 1];
+	int n = snprintf(line, sizeof(line), "%s\n", point);
+
+	if (n > 0 && (size_t)n < sizeof(line))
+		(void)!write(list_fd, line, (size_t)n);
+}
+
 int fault_check(const char *point)
 {
 	int err = 0;
 	unsigned i;
 
 	pthread_once(&rules_once, rules_load);
+	if (list_fd >= 0)
+		list_point(point);
 	for (i = 0; i < nrules; i++) {
 		int r = 0;
 

@@ -11,6 +11,9 @@
  * at the first passage of any point; one that is malformed is logged once
  * and ignored as a whole. Thread-safe.
  *
+ * LARDER_FAULT_LIST=FILE appends the name of each point that is passed to FILE,
+ * a line a passage: what a sweep over all of them goes through.
+ *
  * Built in always and free when the variable is not set (one load of a
  * static). Points in use are listed in tests/README.md.
  */

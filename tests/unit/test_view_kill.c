@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Killing the process after the N-th write of the log, in the middle of random
- * operations and commits: every operation that was answered is there after
+ * Killing the process at every fault point that it passes, in the middle of
+ * random operations, checkpoints and commits: every operation that was answered is there after
  * the next open, and the one that was not is there whole or not at all.
  *
  * The child is this program again, with the directory to work in and the
@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fs/view_internal.h"
 #include "store/base/cleanup.h"
 #include "store/base/io.h"
 
@@ -30,7 +31,7 @@
 #define CHILD_DIR "LARDER_TEST_KILL_DIR"
 #define CHILD_STEPS "LARDER_TEST_KILL_STEPS"
 #define STEPS "150"
-#define STEPS_TO_CHECKPOINT "1400" /* closing writes one */
+#define CHECKPOINT_EACH 50
 #define COMMIT_EACH 30
 #define SEED 5
 #define FILE_MAX 500000
@@ -42,6 +43,8 @@ static bool step(struct tree_model *m, struct fixture *fx, unsigned n)
 
 	if (!tree_model_step(m, &fixture_ops, fx))
 		return false;
+	if (n % CHECKPOINT_EACH == 0)
+		return upper_checkpoint(&fx->view->upper) == 0;
 	if (n % COMMIT_EACH)
 		return true;
 	snprintf(key, sizeof(key), "k%u", n);
@@ -139,61 +142,115 @@ static void check(const char *dir)
 	tree_model_free(m);
 }
 
-/* How many children were killed. */
-static unsigned sweep(const char *point, unsigned stride)
+static void make_dir(char dir[256])
 {
 	const char *tmp = getenv("TMPDIR");
+
+	snprintf(dir, 256, "%s/larder-kill-XXXXXX", tmp ? tmp : "/tmp");
+	assert_non_null(mkdtemp(dir));
+}
+
+static void kill_at(const char *point, unsigned at)
+{
 	char dir[256];
-	unsigned at, kills = 0;
-	bool killed = true;
 
-	for (at = 1; killed; at += stride) {
-		snprintf(dir, sizeof(dir), "%s/larder-kill-XXXXXX",
-			 tmp ? tmp : "/tmp");
-		assert_non_null(mkdtemp(dir));
-		killed = child_was_killed(dir, point, at);
-		kills += killed;
-		check(dir);
-		assert_int_equal(io_remove_tree(AT_FDCWD, dir), 0);
+	make_dir(dir);
+	if (!child_was_killed(dir, point, at))
+		fail_msg("%s was passed fewer than %u times", point, at);
+	check(dir);
+	assert_int_equal(io_remove_tree(AT_FDCWD, dir), 0);
+}
+
+/* --- the points that a run passes --- */
+
+struct point {
+	char name[64];
+	unsigned passed;
+};
+
+struct points {
+	struct point list[64];
+	unsigned n;
+};
+
+static void points_add(struct points *points, const char *name)
+{
+	unsigned k;
+
+	for (k = 0; k < points->n; k++)
+		if (strcmp(points->list[k].name, name) == 0) {
+			points->list[k].passed++;
+			return;
+		}
+	assert_true(points->n < 64);
+	snprintf(points->list[points->n].name, 64, "%s", name);
+	points->list[points->n++].passed = 1;
+}
+
+static void points_find(struct points *ret_points)
+{
+	char dir[256], list[300], line[64];
+	FILE *f;
+
+	*ret_points = (struct points){ .n = 0 };
+	make_dir(dir);
+	snprintf(list, sizeof(list), "%s/points", dir);
+	setenv("LARDER_FAULT_LIST", list, 1);
+	assert_false(child_was_killed(dir, "none", 1));
+	unsetenv("LARDER_FAULT_LIST");
+	f = fopen(list, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		points_add(ret_points, line);
 	}
-	return kills;
+	fclose(f);
+	assert_int_equal(io_remove_tree(AT_FDCWD, dir), 0);
 }
 
-static void test_after_each_record(void **state)
+static bool points_have(const struct points *points, const char *name)
 {
-	(void)state;
-	assert_true(sweep("log.appended", 9) > 5);
+	unsigned k;
+
+	for (k = 0; k < points->n; k++)
+		if (strcmp(points->list[k].name, name) == 0)
+			return true;
+	return false;
 }
 
-static void test_in_checkpoints(void **state)
+/* Every point that the run passes, whatever its name, at some of its passages
+ * spread over the run: LARDER_TEST_KILLS a point. */
+static void test_every_point(void **state)
 {
-	(void)state;
-	setenv(CHILD_STEPS, STEPS_TO_CHECKPOINT, 1);
-	assert_true(sweep("log.checkpoint", 1) > 0);
-	setenv(CHILD_STEPS, STEPS, 1);
-}
+	const char *env = getenv("LARDER_TEST_KILLS");
+	unsigned kills = env ? (unsigned)strtoul(env, NULL, 10) : 3;
+	struct points points;
+	unsigned k, n, done = 0;
 
-static void test_in_commits(void **state)
-{
 	(void)state;
-	assert_true(sweep("ingest.index", 2) > 0);
-	assert_true(sweep("commit.remember", 2) > 0);
-}
+	points_find(&points);
+	for (k = 0; k < points.n; k++) {
+		const struct point *p = &points.list[k];
+		unsigned some = p->passed < kills ? p->passed : kills;
 
-static void test_in_own_files(void **state)
-{
-	(void)state;
-	assert_true(sweep("log.own", 8) > 0);
+		for (n = 0; n < some; n++, done++)
+			kill_at(p->name,
+				1 + (unsigned)((uint64_t)p->passed * n / some));
+	}
+	print_message("# %u kills at %u points\n", done, points.n);
+	/* The run reaches what it is for. */
+	assert_true(points_have(&points, "log.appended"));
+	assert_true(points_have(&points, "log.own.written"));
+	assert_true(points_have(&points, "log.checkpoint.done"));
+	assert_true(points_have(&points, "ingest.index"));
+	assert_true(points_have(&points, "commit.remember"));
 }
 
 int main(void)
 {
 	const struct CMUnitTest child[] = { cmocka_unit_test(test_child) };
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_after_each_record),
-		cmocka_unit_test(test_in_checkpoints),
-		cmocka_unit_test(test_in_commits),
-		cmocka_unit_test(test_in_own_files),
+		cmocka_unit_test(test_every_point),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
