@@ -344,6 +344,15 @@ json_t *client_params(const struct args *args)
 	return client_scope(args->tenant, args->namespace);
 }
 
+json_t *client_strings(const struct strings *list)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < list->count; i++)
+		json_array_append_new(array, json_string(list->items[i]));
+	return array;
+}
+
 int client_request(const char *method, json_t *params, const int *fds,
 		   unsigned nfds, json_t **ret_result)
 {

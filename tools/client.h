@@ -33,6 +33,9 @@ int client_call(struct client *c, const char *method, json_t *params,
 json_t *client_scope(const char *tenant, const char *namespace);
 json_t *client_params(const struct args *args);
 
+/* A list of strings in the alphabet of keys. */
+json_t *client_strings(const struct strings *list);
+
 /* Opens, calls, tells errors and closes: 0 or the exit code. */
 int client_request(const char *method, json_t *params, const int *fds,
 		   unsigned nfds, json_t **ret_result);

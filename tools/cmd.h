@@ -37,6 +37,7 @@ struct command {
 
 extern const struct command cmd_cat, cmd_commit, cmd_daemon, cmd_diff,
 	cmd_export, cmd_import, cmd_key, cmd_list, cmd_ls, cmd_materialize,
-	cmd_mount, cmd_reset, cmd_run, cmd_show, cmd_status, cmd_umount;
+	cmd_mount, cmd_reset, cmd_run, cmd_show, cmd_status, cmd_umount,
+	cmd_why;
 
 #endif

@@ -15,14 +15,17 @@
 static int run(const struct args *args)
 {
 	_cleanup_wanted_ struct wanted wanted = WANTED_INIT;
+	struct key_options key = args->key;
 	_cleanup_free_ char *dir = NULL;
 	struct failure f;
 	json_t *params;
 
 	if (!args->name)
 		return out_error(EXIT_USAGE, "commit: --name NAME is missing");
+	/* What becomes an entry is no input of its key. */
+	key.outputs = (struct strings){ args->operands, 1 };
 	if (mode_check_commit("commit", &f) < 0 ||
-	    wanted_compute(&args->key, &wanted, &f) < 0)
+	    wanted_compute(&key, &wanted, &f) < 0)
 		return out_failure(&f);
 	if (place_absolute(args->operands[0], &dir, &f) < 0 ||
 	    commit_flush(dir, &f) < 0)

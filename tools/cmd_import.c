@@ -61,6 +61,7 @@ static int run(const struct args *args)
 {
 	_cleanup_squashfs_ struct squashfs image = SQUASHFS_INIT;
 	_cleanup_wanted_ struct wanted wanted = WANTED_INIT;
+	struct key_options key = args->key;
 	const char *source = args->operands[0];
 	_cleanup_close_ int fd = -1;
 	struct failure f;
@@ -69,8 +70,10 @@ static int run(const struct args *args)
 
 	if (!args->name)
 		return out_error(EXIT_USAGE, "import: --name NAME is missing");
+	/* What becomes an entry is no input of its key. */
+	key.outputs = (struct strings){ args->operands, 1 };
 	if (mode_check_commit("import", &f) < 0 ||
-	    wanted_compute(&args->key, &wanted, &f) < 0)
+	    wanted_compute(&key, &wanted, &f) < 0)
 		return out_failure(&f);
 	fd = open_source(source, &r);
 	if (fd < 0)

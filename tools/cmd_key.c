@@ -27,10 +27,12 @@ static void print_parts(const struct wanted *w)
 static int run(const struct args *args)
 {
 	_cleanup_wanted_ struct wanted w = WANTED_INIT;
-	json_t *o;
+	struct key_options key = args->key;
 	struct failure f;
+	json_t *o;
 
-	if (wanted_compute(&args->key, &w, &f) < 0)
+	key.outputs = args->paths;
+	if (wanted_compute(&key, &w, &f) < 0)
 		return out_failure(&f);
 	if (args->json) {
 		o = json_pack("{s:s}", "key", w.key);
@@ -48,13 +50,15 @@ static int run(const struct args *args)
 static const struct option_def options[] = {
 	{ "explain", 0, OPTION_FLAG, NULL, offsetof(struct args, explain),
 	  "Print the parts: kind, digest, name." },
+	{ "path", 0, OPTION_LIST, "DIR", offsetof(struct args, paths),
+	  "An output, which is no input whatever is in it." },
 	OPTION_END
 };
 
 const struct command cmd_key = {
 	.name = "key",
 	.summary = "print the fingerprint of a build's inputs, or its parts",
-	.synopsis = "KEY OPTIONS [--explain]",
+	.synopsis = "KEY OPTIONS [--explain] [--path DIR]...",
 	.description =
 		"Prints the key that run, commit and import would use with "
 		"the same key options: the SHA-256 of the sorted parts and the "

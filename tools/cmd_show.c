@@ -40,7 +40,7 @@ static void print_parts(const json_t *parts)
 		puts("parts");
 	json_array_foreach(parts, i, part)
 	{
-		printf("  %-8s %.12s ", field_text(part, "kind"),
+		printf("  %-10s %.12s ", field_text(part, "kind"),
 		       field_text(part, "digest"));
 		format_name(stdout, json_object_get(part, "name"));
 		putchar('\n');

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "compare.h"
 #include "fingerprint_internal.h"
 #include "fs/rpc.h"
 #include "out.h"
@@ -302,69 +303,27 @@ void wanted_add(const struct wanted *w, json_t *params)
 	json_object_set_new(params, "parts", wanted_parts(w));
 }
 
-/* ---- comparing */
-
-/* Parts by what they are of, whatever their digests. */
-static int subject_order(const void *va, const void *vb)
+/* "kind name", in JSON as names are. */
+static json_t *change_text(const json_t *change)
 {
-	const struct key_part *a = *(const struct key_part *const *)va;
-	const struct key_part *b = *(const struct key_part *const *)vb;
-	int r = strcmp(a->kind, b->kind);
+	const char *kind = field_text(change, "kind");
+	const char *name = field_text(change, "name");
 
-	if (r == 0)
-		r = strcmp(a->name, b->name);
-	return r ? r : memcmp(a->digest.bytes, b->digest.bytes, DIGEST_LEN);
-}
-
-static const struct key_part **by_subject(const struct key_parts *parts)
-{
-	const struct key_part **sorted =
-		calloc(parts->count + 1, sizeof(struct key_part *));
-
-	for (size_t i = 0; sorted && i < parts->count; i++)
-		sorted[i] = &parts->items[i];
-	if (sorted)
-		qsort(sorted, parts->count, sizeof(struct key_part *),
-		      subject_order);
-	return sorted;
-}
-
-/* A changed part differs in its digest and so is found twice, in a row. */
-static void add_change(json_t *changes, const struct key_part *p, size_t max)
-{
-	_cleanup_free_ char *text = NULL;
-	json_t *last = json_array_get(changes, json_array_size(changes) - 1);
-	json_t *change;
-
-	if (json_array_size(changes) >= max)
-		return;
-	if (asprintf(&text, "%s%s%s", p->kind, *p->name ? " " : "", p->name) <
-	    0)
-		return;
-	change = rpc_string(text, strlen(text));
-	if (last && json_equal(last, change))
-		json_decref(change);
-	else
-		json_array_append_new(changes, change);
+	return json_sprintf("%s%s%s", kind, *name ? " " : "", name);
 }
 
 json_t *wanted_changes(const struct wanted *a, const struct wanted *b,
 		       size_t max)
 {
-	const struct key_part **pa = by_subject(&a->parts);
-	const struct key_part **pb = by_subject(&b->parts);
-	const struct key_part **ia = pa, **ib = pb;
-	json_t *changes = json_array();
+	_cleanup_json_ json_t *changes = compare_parts(&a->parts, &b->parts);
+	json_t *texts = json_array(), *change;
+	size_t i;
 
-	while (pa && pb && (*ia || *ib)) {
-		int order = !*ia ? 1 : !*ib ? -1 : subject_order(ia, ib);
-
-		if (order == 0)
-			ia++, ib++;
-		else
-			add_change(changes, order < 0 ? *ia++ : *ib++, max);
+	json_array_foreach(changes, i, change)
+	{
+		if (i == max)
+			break;
+		json_array_append_new(texts, change_text(change));
 	}
-	free(pa);
-	free(pb);
-	return changes;
+	return texts;
 }

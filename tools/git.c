@@ -56,7 +56,20 @@ static void environment_of(bool nested, struct variable ret_vars[NVARIABLES])
 
 /* ---- the top */
 
-/* What git prints, without the newline at its end; the exit code. */
+/* What one git prints; its exit code. */
+static int run_one(const struct process_setup *setup, struct buf *ret_out)
+{
+	_cleanup_process_ struct process p = PROCESS_INIT;
+	struct process *const ps[] = { &p };
+	struct buf *const bufs[] = { ret_out };
+	int r = process_start(setup, &p);
+
+	if (r == 0)
+		r = process_read_all(ps, bufs, 1, OUTPUT_MAX);
+	return r < 0 ? r : process_wait(&p, PROCESS_FOREVER);
+}
+
+/* A text, without the newline at its end. */
 static int ask(const char *const argv[], int dirfd, bool merge,
 	       struct buf *ret_out)
 {
@@ -65,21 +78,14 @@ static int ask(const char *const argv[], int dirfd, bool merge,
 					     .dirfd = dirfd,
 					     .mute = !merge,
 					     .merge = merge };
-	_cleanup_process_ struct process p = PROCESS_INIT;
-	struct process *const ps[] = { &p };
-	struct buf *const bufs[] = { ret_out };
-	int r = process_start(&setup, &p);
+	int r = run_one(&setup, ret_out);
 
-	if (r == 0)
-		r = process_read_all(ps, bufs, 1, 1u << 20);
 	if (r < 0)
 		return r;
 	if (ret_out->len > 0 && ret_out->data[ret_out->len - 1] == '\n')
 		ret_out->len--;
 	buf_put_u8(ret_out, '\0');
-	if (buf_error(ret_out))
-		return buf_error(ret_out);
-	return process_wait(&p, PROCESS_FOREVER);
+	return buf_error(ret_out) ? buf_error(ret_out) : r;
 }
 
 /* Git's own words: there are more reasons than we know. */
@@ -336,4 +342,33 @@ int git_next_file(struct git_lists *lists, struct git_file *ret_file)
 	if (record)
 		return read_file(record, ret_file);
 	return lists->files_pos < lists->files.len ? -EBADMSG : 0;
+}
+
+int git_between(int dirfd, bool nested, const char *was, const char *is,
+		struct buf *ret_paths)
+{
+	const char *const argv[] = { "git",
+				     "diff-tree",
+				     "-r",
+				     "-z",
+				     "--name-only",
+				     "--no-renames",
+				     "--no-commit-id",
+				     "--ignore-submodules=none",
+				     was,
+				     is,
+				     "--",
+				     NULL };
+	struct variable vars[NVARIABLES];
+	const struct process_setup setup = { .argv = argv,
+					     .variables = vars,
+					     .dirfd = dirfd,
+					     .mute = true };
+	int r;
+
+	environment_of(nested, vars);
+	r = run_one(&setup, ret_paths);
+	if (r < 0)
+		return r;
+	return r == 0 ? 0 : -ENOENT;
 }

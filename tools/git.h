@@ -55,6 +55,11 @@ struct git_file {
 int git_next_change(struct git_lists *lists, struct git_change *ret_change);
 int git_next_file(struct git_lists *lists, struct git_file *ret_file);
 
+/* The paths that differ between two commits, NUL-terminated, one after the
+ * other. -ENOENT where a commit is not in this clone. */
+int git_between(int dirfd, bool nested, const char *was, const char *is,
+		struct buf *ret_paths);
+
 #define _cleanup_git_lists_ __attribute__((cleanup(git_lists_release)))
 
 #endif

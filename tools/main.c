@@ -13,10 +13,10 @@
 #include "store/base/log.h"
 
 static const struct command *const commands[] = {
-	&cmd_run,    &cmd_key,	  &cmd_mount,  &cmd_umount,	 &cmd_diff,
-	&cmd_reset,  &cmd_commit, &cmd_import, &cmd_list,	 &cmd_show,
-	&cmd_ls,     &cmd_cat,	  &cmd_export, &cmd_materialize, &cmd_status,
-	&cmd_daemon, NULL,
+	&cmd_run,    &cmd_key,	  &cmd_why,    &cmd_mount,  &cmd_umount,
+	&cmd_diff,   &cmd_reset,  &cmd_commit, &cmd_import, &cmd_list,
+	&cmd_show,   &cmd_ls,	  &cmd_cat,    &cmd_export, &cmd_materialize,
+	&cmd_status, &cmd_daemon, NULL,
 };
 
 static const char *command_name(const void *arg, size_t index)

@@ -27,15 +27,6 @@ static json_t *roots_json(const struct run *run)
 	return roots;
 }
 
-static json_t *prefixes_json(const struct strings *prefixes)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < prefixes->count; i++)
-		json_array_append_new(list, json_string(prefixes->items[i]));
-	return list;
-}
-
 static json_t *lookup_params(const struct run *run, bool only_exact)
 {
 	const struct run_plan *plan = run->plan;
@@ -52,7 +43,7 @@ static json_t *lookup_params(const struct run *run, bool only_exact)
 			    json_boolean(restores && !plan->no_restore));
 	if (restores)
 		json_object_set_new(params, "prefixes",
-				    prefixes_json(&plan->restore_prefixes));
+				    client_strings(&plan->restore_prefixes));
 	json_object_set_new(params, "only_exact", json_boolean(only_exact));
 	json_object_set_new(params, "mode", json_string("rw"));
 	json_object_set_new(params, "roots", roots_json(run));

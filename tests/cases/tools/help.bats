@@ -5,7 +5,7 @@
 
 load ../helpers
 
-commands="run key mount umount diff reset commit import list show ls cat
+commands="run key why mount umount diff reset commit import list show ls cat
 	export materialize status daemon"
 
 setup() {
@@ -49,7 +49,7 @@ too_wide() {
 }
 
 @test "run and key show the key options" {
-	for command in run key commit import; do
+	for command in run key why commit import; do
 		run larder "$command" --help
 		[[ $output == *--key-file* ]]
 		[[ $output == *--salt* ]]

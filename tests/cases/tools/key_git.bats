@@ -289,6 +289,24 @@ part() {
 	[[ $stderr == *"exact hit"* ]]
 }
 
+@test "a plain output directory is no input where it is named" {
+	key=$(key)
+	mkdir out
+	echo x >out/x
+	[ "$(key)" != "$key" ]
+	[ "$(key --path out)" = "$key" ]
+	[ "$(cd src && key --path ../out)" = "$key" ]
+	[ "$(larder import -q out --name out --key-git)" = "out@$key" ]
+	run larder why --name out --key-git --path out
+	[[ $output == *"there is an entry"* ]]
+	files=$(larder key --key-file '**/*' --path out)
+	[ "$files" = "$(larder key --key-file 'src/**')" ]
+	[ "$files" != "$(larder key --key-file '**/*')" ]
+	mkdir 'o[u]t *'
+	echo x >'o[u]t */x'
+	[ "$(key --path out --path 'o[u]t *')" = "$key" ]
+}
+
 @test "inputs that the command changes mean no commit" {
 	require_fuse
 	run --separate-stderr larder run --path out --key-git -- \
