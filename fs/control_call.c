@@ -385,3 +385,18 @@ json_t *control_result_json(const struct ingest_result *r)
 			 (json_int_t)r->stored_bytes, "new_files",
 			 (json_int_t)r->new_files);
 }
+
+bool control_is_taken(struct control_call *call, const struct entry *e,
+		      json_t **ret_result)
+{
+	_cleanup_entry_ struct entry stored = ENTRY_INIT;
+
+	if (!control_flag(call, "only_new") ||
+	    index_get_entry(store_index(call->config->store), e->tenant,
+			    e->namespace, e->name, e->key, &stored) < 0)
+		return false;
+	*ret_result = json_pack("{s:o, s:b}", "entry",
+				control_entry_json(&stored, false), "published",
+				0);
+	return true;
+}

@@ -250,22 +250,6 @@ static int commit_acquired(struct control_call *call, struct mount *mnt,
 	return 0;
 }
 
-/* True where the key has an entry already and that is to stay. */
-static bool is_taken(struct control_call *call, const struct entry *e,
-		     json_t **ret_result)
-{
-	_cleanup_entry_ struct entry stored = ENTRY_INIT;
-
-	if (!control_flag(call, "only_new") ||
-	    index_get_entry(store_index(call->config->store), e->tenant,
-			    e->namespace, e->name, e->key, &stored) < 0)
-		return false;
-	*ret_result = json_pack("{s:o, s:b}", "entry",
-				control_entry_json(&stored, false), "published",
-				0);
-	return true;
-}
-
 static int method_commit(struct control_call *call, json_t **ret_result)
 {
 	_cleanup_entry_ struct entry e = ENTRY_INIT;
@@ -273,7 +257,7 @@ static int method_commit(struct control_call *call, json_t **ret_result)
 	int r;
 
 	r = control_new_entry(call, &e);
-	if (r == 0 && is_taken(call, &e, ret_result))
+	if (r == 0 && control_is_taken(call, &e, ret_result))
 		return 0;
 	if (r == 0)
 		r = acquire(call, "commit", &mnt);

@@ -42,6 +42,7 @@ extern const struct control_method control_store_methods[];
 extern const struct control_method control_lookup_methods[];
 extern const struct control_method control_mount_methods[];
 extern const struct control_method control_run_methods[];
+extern const struct control_method control_plain_methods[];
 extern const struct control_method control_change_methods[];
 extern const struct control_method control_daemon_methods[];
 
@@ -87,6 +88,11 @@ int control_fail(struct control_call *call, int err, const char *what);
  * together. Called behind each item, with no lock held. */
 int control_send_part(struct control_call *call, const char *name,
 		      json_t *list);
+
+/* True where the call wants a new key only (`only_new`) and the entry's has one;
+ * *ret_result says so. */
+bool control_is_taken(struct control_call *call, const struct entry *e,
+		      json_t **ret_result);
 
 json_t *control_entry_json(const struct entry *e, bool with_parts);
 json_t *control_result_json(const struct ingest_result *r);

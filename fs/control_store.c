@@ -20,13 +20,6 @@
 
 #define CAT_BUFFER (1u << 20)
 
-static void cleanup_tree(struct store_tree **t)
-{
-	store_tree_unref(*t);
-}
-
-#define _cleanup_tree_ __attribute__((cleanup(cleanup_tree)))
-
 static int need_fd(struct control_call *call)
 {
 	if (call->nfds >= 1)
@@ -59,6 +52,8 @@ static int method_import(struct control_call *call, json_t **ret_result)
 		r = control_string(call, "kind", &kind);
 	if (r < 0)
 		return r;
+	if (control_is_taken(call, &e, ret_result))
+		return 0;
 	if (strcmp(kind, "dir") != 0 && strcmp(kind, "tar") != 0)
 		return mounts_fail(&call->err, -EINVAL, 2,
 				   "the kind \"%.50s\" is neither dir nor tar",

@@ -482,12 +482,15 @@ static int export_prepare(struct export *x)
 	return x->dirs && x->stack ? 0 : -ENOMEM;
 }
 
-/* Without it the next import reads everything. */
+/* Without it the next import reads everything. Waits until no file is as young
+ * as the manifest, or the last ones would pass for changed. */
 static void export_note(struct export *x)
 {
+	const struct timespec settle = { 0, MANIFEST_RACY_NS };
 	struct stat root;
 	int r = fstat(x->rootfd, &root) < 0 ? -errno : 0;
 
+	nanosleep(&settle, NULL);
 	if (r == 0)
 		r = manifest_publish(store_tree_store(x->target.tree), &root,
 				     store_tree_digest(x->target.tree),

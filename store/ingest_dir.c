@@ -15,9 +15,8 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "ingest_before.h"
 #include "ingest_internal.h"
-#include "ingest_walk.h"
-#include "manifest.h"
 
 #define SAMPLE_BYTES_MAX (16u << 10) /* of one file */
 #define SAMPLES_BYTES_MIN (UINT64_C(4) << 20)
@@ -192,82 +191,19 @@ static int samples_give(struct ingest *in, const struct walk *w,
 
 /* ---- what is known from before */
 
-/* The tree that the directory was when its manifest was made; both NULL where
- * there is none. */
-struct before {
-	struct manifest *manifest;
-	struct store_tree *tree;
-};
-
-static void before_release(struct before *b)
+/* Waits until no file is as young as what is being read, so that the next
+ * import need not take the last ones for changed. Content is read after this. */
+static void settle(const struct walk *w, int64_t *as_of_ns)
 {
-	manifest_free(b->manifest);
-	store_tree_unref(b->tree);
-}
+	const struct timespec wait = { 0, MANIFEST_RACY_NS };
+	uint32_t i;
 
-/* Without it everything is read. */
-static void before_open(struct before *b, struct store *s,
-			const struct stat *root)
-{
-	if (manifest_open(s, root, &b->manifest) < 0)
-		return;
-	if (store_tree_open(s, manifest_catalog(b->manifest), &b->tree) == 0 &&
-	    store_tree_is_whole(b->tree))
-		return;
-	manifest_free(steal_ptr(&b->manifest));
-}
-
-static uint32_t before_find(const struct before *b, const struct walk *w,
-			    const struct walk_file *f)
-{
-	const struct manifest_file file = {
-		.ino = f->ino,
-		.size = f->size,
-		.mtime_ns = f->mtime_ns,
-		.ctime_ns = f->ctime_ns,
-	};
-	struct catalog_inode inode;
-	uint32_t node;
-
-	if (f->dev != w->dev || !manifest_find(b->manifest, &file, &node) ||
-	    catalog_inode(store_tree_catalog(b->tree), node, &inode) < 0 ||
-	    !S_ISREG(inode.mode) || inode.size != f->size)
-		return 0;
-	return node;
-}
-
-static int known_piece(struct ingest *in, uint32_t node,
-		       const struct store_tree *t,
-		       const struct catalog_piece *p)
-{
-	const struct digest *digest;
-	struct pack_loc loc;
-	uint32_t size;
-	int r;
-
-	if (p->chunk == CATALOG_HOLE)
-		return ingest_known(in, node, NULL, p->len, NULL);
-	r = catalog_chunk(store_tree_catalog(t), p->chunk, &digest, &size);
-	if (r == 0)
-		r = store_tree_locate(t, p->chunk, &loc);
-	return r < 0 ? r : ingest_known(in, node, digest, p->len, &loc);
-}
-
-static int known_file(struct ingest *in, const struct walk_file *f,
-		      const struct store_tree *t)
-{
-	const struct catalog *c = store_tree_catalog(t);
-	struct catalog_inode inode;
-	struct catalog_piece p;
-	uint32_t n;
-	int r = catalog_inode(c, f->known, &inode);
-
-	for (n = 0; r == 0 && n < inode.pieces; n++) {
-		r = catalog_piece(c, f->known, n, &p);
-		if (r == 0)
-			r = known_piece(in, f->node, t, &p);
-	}
-	return r;
+	for (i = 0; i < w->n_files; i++)
+		if (w->files[i].ctime_ns > *as_of_ns - MANIFEST_RACY_NS) {
+			nanosleep(&wait, NULL);
+			*as_of_ns = clock_wall_ns();
+			return;
+		}
 }
 
 /* What was read now is what the next import knows. */
@@ -300,6 +236,12 @@ static void note(struct store *s, const struct stat *root, const struct walk *w,
 
 /* ---- all of it */
 
+static int known_piece(void *in, uint32_t node, const struct digest *chunk,
+		       uint64_t len, const struct pack_loc *loc)
+{
+	return ingest_known(in, node, chunk, len, loc);
+}
+
 static int load_all(struct ingest *in, struct walk *w,
 		    const struct file_list *l, const struct before *before)
 {
@@ -312,7 +254,7 @@ static int load_all(struct ingest *in, struct walk *w,
 
 		if (f->size == 0)
 			continue;
-		r = f->known ? known_file(in, f, before->tree) :
+		r = f->known ? before_pieces(before, f, known_piece, in) :
 			       ingest_load(in, f->node, &file_loader, w,
 					   f - w->files, f->size);
 		if (r < 0)
@@ -322,18 +264,17 @@ static int load_all(struct ingest *in, struct walk *w,
 }
 
 static int take_in(struct ingest *in, struct walk *w,
-		   const struct before *before, struct entry *e,
-		   struct ingest_result *ret_result)
+		   const struct before *before, int64_t *as_of_ns,
+		   struct entry *e, struct ingest_result *ret_result)
 {
 	_cleanup_(file_list_release) struct file_list l = { 0 };
-	uint32_t i;
 	int r;
 
 	r = walk_run(w);
 	if (r < 0)
 		return r;
-	for (i = 0; before->manifest && i < w->n_files; i++)
-		w->files[i].known = before_find(before, w, &w->files[i]);
+	before_mark(before, w);
+	settle(w, as_of_ns);
 	r = file_list_order(w, &l);
 	if (r < 0)
 		return r;
@@ -353,7 +294,7 @@ int ingest_dir(struct store *s, int dirfd, const char *label,
 {
 	_cleanup_(before_release) struct before before = { 0 };
 	_cleanup_buf_ struct buf xattrs = BUF_INIT;
-	int64_t start = clock_wall_ns();
+	int64_t as_of_ns = clock_wall_ns();
 	struct walk w = {
 		.rootfd = dirfd,
 		.label = label,
@@ -375,11 +316,11 @@ int ingest_dir(struct store *s, int dirfd, const char *label,
 	if (r < 0)
 		return r;
 	if (!reread)
-		before_open(&before, s, &st);
+		(void)before_open(&before, s, &st);
 	w.build = ingest_build(in);
-	r = take_in(in, &w, &before, e, ret_result);
+	r = take_in(in, &w, &before, &as_of_ns, e, ret_result);
 	if (r == 0)
-		note(s, &st, &w, &ret_result->catalog, start);
+		note(s, &st, &w, &ret_result->catalog, as_of_ns);
 	/* The ingest's threads use the walk. */
 	ingest_free(in);
 	walk_release(&w);

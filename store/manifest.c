@@ -43,8 +43,6 @@
 #define MANIFEST_BYTES_MAX \
 	(HEADER_BYTES + (size_t)FILES_MAX * RECORD_BYTES + CRC_BYTES)
 
-/* Ticks of 10 ms are the longest that kernels are built with. */
-#define RACY_NS INT64_C(20000000)
 #define KEEP_NS (INT64_C(30) * 24 * 3600 * 1000000000)
 
 struct manifest {
@@ -258,7 +256,7 @@ bool manifest_find(const struct manifest *m, const struct manifest_file *f,
 	if (!record || le64_get(record + 8) != f->size ||
 	    (int64_t)le64_get(record + 16) != f->mtime_ns ||
 	    (int64_t)le64_get(record + 24) != f->ctime_ns ||
-	    f->ctime_ns > m->as_of_ns - RACY_NS)
+	    f->ctime_ns > m->as_of_ns - MANIFEST_RACY_NS)
 		return false;
 	*ret_node = le32_get(record + 32);
 	return true;

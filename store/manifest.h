@@ -26,6 +26,9 @@
 #include "digest.h"
 #include "store.h"
 
+/* Ticks of 10 ms are the longest that kernels are built with. */
+#define MANIFEST_RACY_NS INT64_C(20000000)
+
 struct manifest_file {
 	uint64_t ino, size;
 	int64_t mtime_ns, ctime_ns;

@@ -85,4 +85,11 @@ int store_put_placement(struct store *s, const struct digest *catalog,
 int store_find_entry(struct store *s, const char *tenant, const char *namespace,
 		     const struct entry_ref *ref, struct entry *ret_entry);
 
+static inline void cleanup_tree(struct store_tree **t)
+{
+	store_tree_unref(*t);
+}
+
+#define _cleanup_tree_ __attribute__((cleanup(cleanup_tree)))
+
 #endif

@@ -244,7 +244,7 @@ static void tree_free(struct store_tree *t)
 	free(t);
 }
 
-static void cleanup_tree(struct store_tree **t)
+static void cleanup_unshared(struct store_tree **t)
 {
 	if (*t)
 		tree_free(*t);
@@ -253,7 +253,8 @@ static void cleanup_tree(struct store_tree **t)
 static int tree_load(struct store *s, const struct digest *digest,
 		     struct store_tree **ret_tree)
 {
-	_cleanup_(cleanup_tree) struct store_tree *t = calloc(1, sizeof(*t));
+	_cleanup_(cleanup_unshared) struct store_tree *t =
+		calloc(1, sizeof(*t));
 	int r;
 
 	if (!t)
@@ -309,7 +310,7 @@ static int tree_add(struct store *s, struct store_tree *t,
 int store_tree_open(struct store *s, const struct digest *catalog,
 		    struct store_tree **ret_tree)
 {
-	_cleanup_(cleanup_tree) struct store_tree *t = NULL;
+	_cleanup_(cleanup_unshared) struct store_tree *t = NULL;
 	struct store_tree *winner = tree_find(s, catalog);
 	int r;
 

@@ -19,6 +19,8 @@ static int run(const struct args *args)
 		.commit_on_failure = args->commit_on_failure,
 		.no_wait = args->no_wait,
 		.ephemeral = args->ephemeral,
+		.materialize = args->materialize,
+		.adopt = args->adopt,
 		.json = args->json,
 	};
 	struct failure f;
@@ -64,6 +66,12 @@ static const struct option_def options[] = {
 	{ "ephemeral", 0, OPTION_FLAG, NULL, offsetof(struct args, ephemeral),
 	  "Unmount at the end what was mounted, and drop what was not "
 	  "committed." },
+	{ "materialize", 0, OPTION_FLAG, NULL,
+	  offsetof(struct args, materialize),
+	  "Write the tree into DIR instead of mounting it, as is done by "
+	  "itself where there is no FUSE." },
+	{ "adopt", 0, OPTION_FLAG, NULL, offsetof(struct args, adopt),
+	  "With --materialize: build on the files that DIR holds already." },
 	OPTION_END
 };
 

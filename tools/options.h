@@ -25,7 +25,8 @@ struct args {
 	const char *name, *branch, *mode, *output, *mount_options;
 	const char *format, *compressor, *block_size;
 	struct strings paths, restore_prefixes;
-	bool always, empty, resume, lazy, discard, force, explain, reread;
+	bool always, empty, resume, lazy, discard, force, explain, reread,
+		materialize, adopt;
 	bool no_restore, commit_on_failure, ephemeral, no_wait;
 
 	const char **operands; /* NULL-terminated, like a command's argv */

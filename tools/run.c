@@ -150,8 +150,8 @@ static int run_command(struct run *run)
 
 /* ---- all of it */
 
-/* In the mounts: the exit code. */
-static int run_mounted(struct run *run)
+/* With a cache: the exit code. */
+static int run_cached(struct run *run)
 {
 	bool lost = false;
 	int code = 0;
@@ -160,7 +160,7 @@ static int run_mounted(struct run *run)
 		code = run_command(run);
 		code = run_commit(run, code, &lost);
 	}
-	if (run->plan->ephemeral)
+	if (run->plan->ephemeral && !run->plain)
 		run_unmount(run, lost);
 	return code;
 }
@@ -172,11 +172,13 @@ static int run_it(struct run *run)
 	if (prepare(run, &f) < 0)
 		return out_failure(&f);
 	run_report_begin(run);
+	if (run->plan->mode != MODE_OFF)
+		run_choose_plain(run);
 	if (run->plan->mode != MODE_OFF &&
 	    (run_lock_dirs(run, &f) < 0 || run_mount(run, &f) < 0))
 		return run_report_end(run, run_report_failed(run, &f));
 	return run_report_end(run,
-			      run->base ? run_mounted(run) : run_command(run));
+			      run->base ? run_cached(run) : run_command(run));
 }
 
 int run_plan(const struct run_plan *plan)

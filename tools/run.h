@@ -29,9 +29,11 @@ struct run_plan {
 	const char *const *command; /* NULL-terminated, at least one word */
 	bool always;		    /* run the command also on an exact hit */
 	bool commit_on_failure;	    /* also what a failed command left */
-	bool no_wait;	/* for no other run: of this key, or in a directory */
-	bool ephemeral; /* unmount at the end what this run mounted */
-	bool json;	/* print the report as one JSON object */
+	bool no_wait;	  /* for no other run: of this key, or in a directory */
+	bool ephemeral;	  /* unmount at the end what this run mounted */
+	bool materialize; /* write the tree out instead of mounting it */
+	bool adopt;	  /* build on files that are in the directory already */
+	bool json;	  /* print the report as one JSON object */
 };
 
 /* The exit code: the command's own where it ran. All is told. */

@@ -95,6 +95,8 @@ static int request(struct run *run, json_t **ret_result, struct failure *f)
 	_cleanup_client_ struct client *c = NULL;
 	int r = 0;
 
+	if (run->plain)
+		return run_plain_commit(run, params_of(run), ret_result, f);
 	for (size_t i = 0; r == 0 && i < run->count; i++)
 		r = commit_flush(run->roots[i].dir, f);
 	if (r == 0)

@@ -25,7 +25,8 @@ struct run {
 	size_t count;
 	char *name, *branch;
 	struct run_lock lock; /* of the key, while it is being built */
-	json_t *base;	      /* the daemon's answer; NULL: plain directories */
+	bool plain;	      /* written out instead of mounted */
+	json_t *base;	      /* the daemon's answer; NULL: no cache */
 	json_t *report;	      /* what --json prints */
 };
 
@@ -61,6 +62,18 @@ bool run_is_exact(const struct run *run);
 /* Takes the mounts that this run has made away again. What was not committed
  * is dropped, unless `keep`. A failure is told only. */
 void run_unmount(struct run *run, bool keep);
+
+/* ---- run_plain.c */
+
+/* Decides whether the run goes without a mount, and says so where it has to. */
+void run_choose_plain(struct run *run);
+
+/* The steps of such a run that ask the daemon. `params` (taken) are those of
+ * `prepare` and of `commit`. */
+int run_plain_prepare(struct run *run, json_t *params,
+		      struct failure *ret_failure);
+int run_plain_commit(struct run *run, json_t *params, json_t **ret_result,
+		     struct failure *ret_failure);
 
 /* ---- run_commit.c */
 

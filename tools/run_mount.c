@@ -53,10 +53,14 @@ static json_t *lookup_params(const struct run *run, bool only_exact)
 static int request(struct run *run, bool only_exact, struct failure *f)
 {
 	_cleanup_client_ struct client *c = NULL;
-	int r = client_open(true, &c, f);
+	int r;
 
 	json_decref(run->base);
 	run->base = NULL;
+	if (run->plain)
+		return run_plain_prepare(run, lookup_params(run, only_exact),
+					 f);
+	r = client_open(true, &c, f);
 	return r < 0 ? r :
 		       client_call(c, "prepare", lookup_params(run, only_exact),
 				   NULL, 0, &run->base, f);

@@ -59,7 +59,7 @@ void run_report_begin(struct run *run)
 void run_report_mount(struct run *run, uint64_t ms)
 {
 	static const char *const fields[] = { "outcome", "rule", "entry",
-					      "reason" };
+					      "reason", "reused" };
 	json_t *roots = json_object_get(run->report, "roots"), *mount;
 	json_t *mounts = json_object_get(run->base, "mounts");
 	size_t i;
@@ -67,6 +67,8 @@ void run_report_mount(struct run *run, uint64_t ms)
 	for (i = 0; i < sizeof(fields) / sizeof(*fields); i++)
 		json_object_set(run->report, fields[i],
 				json_object_get(run->base, fields[i]));
+	json_object_set_new(run->report, "materialized",
+			    json_boolean(run->plain));
 	json_array_foreach(mounts, i, mount)
 		json_object_update(json_array_get(roots, i), mount);
 	json_object_set_new(run->report, "mounted",
@@ -146,11 +148,19 @@ static bool all_reused(const struct run *run)
 	return true;
 }
 
+static const char *how_it_came(const struct run *run)
+{
+	if (run->plain)
+		return field_flag(run->base, "reused") ? "found in place" :
+							 "materialized";
+	return all_reused(run) ? "found mounted" : "mounted";
+}
+
 void run_say_outcome(const struct run *run, bool runs, uint64_t ms)
 {
 	const char *outcome = field_text(run->base, "outcome");
 	const char *reason = field_text(run->base, "reason");
-	const char *how = all_reused(run) ? "found mounted" : "mounted";
+	const char *how = how_it_came(run);
 	char entry[3 * FORMAT_MAX], time[FORMAT_MAX], text[FORMAT_MAX];
 
 	describe_entry(json_object_get(run->base, "entry"), entry);
