@@ -9,10 +9,12 @@
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
 
+#include "log_format.h"
 #include "upper.h"
 #include "view.h"
 
 #define RECORD_BYTES (256u << 10)
+#define RECORD_BYTES_MAX (LOG_ITEMS_MAX / 2)
 #define DUE_BYTES (UINT64_C(256) << 20)
 #define DUE_RECORDS 200000u
 
@@ -42,6 +44,13 @@ static int flush(struct writer *w)
 static int put(struct writer *w, const struct item *item)
 {
 	item_put(&w->items, item);
+	return w->items.len < RECORD_BYTES_MAX ? 0 : flush(w);
+}
+
+/* Between two inodes or names: what is read of a damaged checkpoint has no
+ * half of a file, which would show zeros for the rest. */
+static int put_end(struct writer *w)
+{
 	return w->items.len < RECORD_BYTES ? 0 : flush(w);
 }
 
@@ -121,12 +130,13 @@ static int put_inode(struct writer *w, const struct inode *i)
 		r = put_blob(w, ITEM_TARGET, i->m.ino, i->target);
 	if (r == 0 && i->xattrs)
 		r = put_blob(w, ITEM_XATTRS, i->m.ino, i->xattrs);
-	return r;
+	return r < 0 ? r : put_end(w);
 }
 
 static int put_name(struct writer *w, const struct name *n)
 {
 	struct item item = { .type = ITEM_NAME };
+	int r;
 
 	item.name = (struct item_name){ .parent = n->parent,
 					.ino = n->ino,
@@ -134,7 +144,8 @@ static int put_name(struct writer *w, const struct name *n)
 					.epoch = n->epoch,
 					.len = n->len,
 					.text = n->text };
-	return put(w, &item);
+	r = put(w, &item);
+	return r < 0 ? r : put_end(w);
 }
 
 static int put_all(struct writer *w)
