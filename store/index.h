@@ -50,7 +50,9 @@ void index_close(struct index *ix); /* flushes; NULL is fine */
 void index_flush(struct index *ix);
 
 /* One atomic write. _commit with `sync` waits until it survives power loss;
- * it and _abort free the batch. */
+ * it and _abort free the batch. A write that failed may yet be found when the
+ * database is opened again, which the next one does where it has to; then it
+ * works as soon as its cause is gone. -ENOSPC, -EDQUOT, -EMFILE, -EIO. */
 int index_batch_begin(struct index *ix, struct index_batch **ret_batch);
 int index_batch_commit(struct index_batch *b, bool sync);
 void index_batch_abort(struct index_batch *b); /* NULL is fine */
@@ -90,7 +92,8 @@ int index_newest_prefix(struct index *ix, const char *tenant,
 			const char *key_prefix, struct entry *ret_entry);
 
 /* All entries of a namespace (of `name` only, where not NULL) in key order.
- * A non-zero return of `each` ends the walk and is returned. */
+ * A non-zero return of `each` ends the walk and is returned; it may read the
+ * index, but not write to it. */
 int index_each_entry(struct index *ix, const char *tenant,
 		     const char *namespace, const char *name,
 		     int (*each)(void *arg, const struct entry *e), void *arg);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The database below the index, for index.c only: byte strings in column
- * families. Opening, closing and batches are in index.h; index_db.c
- * implements those too. Any thread.
+ * families. Opening, closing and batches are in index.h; index_open.c and
+ * index_db.c implement those too. Any thread.
  */
 #ifndef LARDER_INDEX_DB_H
 #define LARDER_INDEX_DB_H
