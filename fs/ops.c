@@ -10,13 +10,15 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "store/base/cleanup.h"
+
 #define BLOCK_SIZE 4096
 
 static pthread_once_t buffer_once = PTHREAD_ONCE_INIT;
 static pthread_key_t buffer_key; /* constant after buffer_once, as the next */
 static int buffer_err;
 
-static _Thread_local bool kill_priv;
+static _Thread_local struct ops_extra extra_now;
 
 /* Locks (fcntl, flock) and ACCESS have no handler: the kernel does them. FLUSH
  * has none, either, so that libfuse answers ENOSYS and no close(2) asks again.
@@ -82,14 +84,14 @@ void *ops_buffer(void)
 	return buf;
 }
 
-void ops_set_kill_priv(bool kill)
+void ops_set_extra(const struct ops_extra *extra)
 {
-	kill_priv = kill;
+	extra_now = *extra;
 }
 
-bool ops_kill_priv(void)
+const struct ops_extra *ops_extra(void)
 {
-	return kill_priv;
+	return &extra_now;
 }
 
 const struct ops_env *ops_env(fuse_req_t req)
@@ -106,7 +108,9 @@ struct view_cred ops_cred(fuse_req_t req)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 
-	return (struct view_cred){ .uid = ctx->uid, .gid = ctx->gid };
+	return (struct view_cred){ .uid = ctx->uid,
+				   .gid = ctx->gid,
+				   .umask = ctx->umask };
 }
 
 void ops_stat(const struct view_attr *attr, struct stat *ret_st)
@@ -176,9 +180,40 @@ void ops_reply_entry(fuse_req_t req, int r, const struct view_attr *attr)
 		view_forget(view, attr->ino, 1);
 }
 
-/* Like write(2), fallocate(2) and copy_file_range(2) take these bits away,
- * but the kernel tells the daemon so only for WRITE and SETATTR. Whether the
- * caller has CAP_FSETID is not known here; root is taken to have it. */
+/* --- suid and sgid --- */
+
+bool ops_in_group(fuse_req_t req, uint32_t gid)
+{
+	_cleanup_free_ gid_t *groups = NULL;
+	int count, k;
+
+	if (fuse_req_ctx(req)->gid == gid)
+		return true;
+	count = fuse_req_getgroups(req, 0, NULL);
+	groups = count > 0 ? calloc((size_t)count, sizeof(*groups)) : NULL;
+	if (!groups)
+		return false;
+	/* There may be others by now. */
+	k = fuse_req_getgroups(req, count, groups);
+	for (k = k < count ? k : count; k > 0; k--)
+		if (groups[k - 1] == gid)
+			return true;
+	return false;
+}
+
+enum view_kill ops_kill(fuse_req_t req, fuse_ino_t ino)
+{
+	uint32_t mode, gid;
+
+	if (view_get_mode(ops_view(req), ino, &mode, &gid) < 0 ||
+	    !(mode & S_ISGID) || (mode & S_IXGRP) || ops_in_group(req, gid))
+		return VIEW_KILL_PRIV;
+	return VIEW_KILL_SGID;
+}
+
+/* Like write(2), fallocate(2) and copy_file_range(2) take these bits away, but
+ * kernels before 6.0 do not tell the daemon so. Whether the caller has
+ * CAP_FSETID is not known here; root is taken to have it. */
 void ops_drop_priv(fuse_req_t req, fuse_ino_t ino)
 {
 	struct view *view = ops_view(req);

@@ -28,18 +28,24 @@ struct ops_env {
 	struct view *view; /* borrowed */
 	bool no_open;	   /* zero-message open, of files */
 	bool no_opendir;   /* and of directories */
+	bool posix_acl;	   /* the kernel obeys ACLs */
 };
 
 /* All operations but init. */
 struct fuse_lowlevel_ops ops_table(void);
 
-/* Says, on the thread of the request and before it is processed, whether the
- * kernel asked that it clear suid and sgid (libfuse 3.14 does not pass it). */
-void ops_set_kill_priv(bool kill);
+/* What libfuse 3.14 does not pass on of a request. */
+struct ops_extra {
+	bool kill_priv; /* the kernel asks that suid and sgid are cleared */
+	bool tmpfile;	/* a CREATE without a name */
+};
+
+/* Said on the thread of the request, before it is processed. */
+void ops_set_extra(const struct ops_extra *extra);
 
 /* --- among ops* --- */
 
-bool ops_kill_priv(void);
+const struct ops_extra *ops_extra(void);
 const struct ops_env *ops_env(fuse_req_t req);
 struct view *ops_view(fuse_req_t req);
 struct view_cred ops_cred(fuse_req_t req);
@@ -56,6 +62,13 @@ void ops_reply_attr(fuse_req_t req, int r, const struct view_attr *attr);
 void ops_reply_written(fuse_req_t req, ssize_t r);
 /* Gives the kernel reference back where the reply does not arrive. */
 void ops_reply_entry(fuse_req_t req, int r, const struct view_attr *attr);
+
+/* Whether the caller is in the group; the daemon's own reading of /proc. */
+bool ops_in_group(fuse_req_t req, uint32_t gid);
+
+/* What an operation that takes suid and sgid takes of this inode's, by the caller's
+ * groups. */
+enum view_kill ops_kill(fuse_req_t req, fuse_ino_t ino);
 
 /* Clears suid and sgid on behalf of a request that carries no flag for it. */
 void ops_drop_priv(fuse_req_t req, fuse_ino_t ino);

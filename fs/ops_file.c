@@ -47,9 +47,12 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 	       off_t off, struct fuse_file_info *fi)
 {
+	enum view_kill kill = ops_extra()->kill_priv ? ops_kill(req, ino) :
+						       VIEW_KILL_NONE;
+
 	(void)fi;
-	ops_reply_written(req, view_write(ops_view(req), ino, buf, size, off,
-					  ops_kill_priv()));
+	ops_reply_written(req,
+			  view_write(ops_view(req), ino, buf, size, off, kill));
 }
 
 void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,

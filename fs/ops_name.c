@@ -17,8 +17,11 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 	struct view_attr attr;
 	int r;
 
-	r = view_mknod(view, parent, name, strlen(name),
-		       S_IFREG | (mode & ALLPERMS), 0, &cred, &attr);
+	if (ops_extra()->tmpfile)
+		r = view_tmpfile(view, parent, mode, &cred, &attr);
+	else
+		r = view_mknod(view, parent, name, strlen(name),
+			       S_IFREG | (mode & ALLPERMS), 0, &cred, &attr);
 	if (r < 0) {
 		ops_reply(req, r);
 		return;

@@ -83,9 +83,24 @@ static unsigned set_from_fuse(int to_set)
 			VIEW_SET_ATIME, VIEW_SET_ATIME_NOW);
 	set |= set_time(to_set, FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW,
 			VIEW_SET_MTIME, VIEW_SET_MTIME_NOW);
-	if (ops_kill_priv())
+	/* Where only the times change that the kernel does not send, it is a
+	 * chown(2) to nobody, or the caller may not keep suid and sgid. */
+	if (ops_extra()->kill_priv || set == 0)
 		set |= VIEW_SET_KILL_PRIV;
 	return set;
+}
+
+/* Of a truncation the kernel says whether the caller may keep sgid; of all
+ * else root is taken to. */
+static unsigned set_kill(fuse_req_t req, fuse_ino_t ino, unsigned set)
+{
+	const unsigned any = VIEW_SET_KILL_PRIV | VIEW_SET_UID | VIEW_SET_GID;
+	const unsigned told = VIEW_SET_KILL_PRIV | VIEW_SET_SIZE;
+
+	if (!(set & any) ||
+	    (fuse_req_ctx(req)->uid == 0 && (set & told) != told))
+		return 0;
+	return ops_kill(req, ino) == VIEW_KILL_SGID ? VIEW_SET_KILL_SGID : 0;
 }
 
 void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
@@ -101,12 +116,13 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
 		.mtime = st->st_mtim,
 		.ctime = st->st_ctim,
 	};
+	unsigned set = set_from_fuse(to_set);
 	struct view_attr now;
 	int r;
 
 	(void)fi;
-	r = view_setattr(ops_view(req), ino, set_from_fuse(to_set), &attr,
-			 &now);
+	set |= set_kill(req, ino, set);
+	r = view_setattr(ops_view(req), ino, set, &attr, &now);
 	ops_reply_attr(req, r, &now);
 }
 

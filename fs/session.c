@@ -4,9 +4,9 @@
  * from the supervisor; libfuse reads nothing itself, it is given requests
  * (fuse_session_process_buf), and what it writes goes through session_writev().
  * These two places also do what libfuse 3.14 cannot: HANDLE_KILLPRIV_V2 is set
- * in the INIT reply and its flags are taken from the raw requests, a live
- * connection is adopted by replaying INIT with the reply swallowed, and
- * requests are counted.
+ * in the INIT reply, what libfuse does not pass on is taken from the raw
+ * requests (session_request.h), a live connection is adopted by replaying INIT
+ * with the reply swallowed, and requests are counted.
  *
  * Owns the descriptor and the libfuse session. The counters are atomic; all
  * else is constant once session_start() or the INIT request is done.
@@ -22,16 +22,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "loop.h"
+#include "opcode.h"
 #include "ops.h"
+#include "session_request.h"
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
 
-#define OPCODES 64
 #define MAX_BACKGROUND 128
 #define CONGESTION_THRESHOLD 96
 
@@ -54,7 +54,7 @@ struct session {
 	void (*save_init)(void *arg, const void *init, size_t len);
 	void *arg;
 	atomic_bool ended;
-	_Atomic uint64_t counts[OPCODES];
+	_Atomic uint64_t counts[OPCODE_COUNT];
 };
 
 /* The INIT request that the calling thread processes. */
@@ -66,59 +66,6 @@ struct init_state {
 };
 
 static _Thread_local struct init_state *init_now;
-
-static const char *const opcode_names[OPCODES] = {
-	[FUSE_LOOKUP] = "LOOKUP",
-	[FUSE_FORGET] = "FORGET",
-	[FUSE_GETATTR] = "GETATTR",
-	[FUSE_SETATTR] = "SETATTR",
-	[FUSE_READLINK] = "READLINK",
-	[FUSE_SYMLINK] = "SYMLINK",
-	[FUSE_MKNOD] = "MKNOD",
-	[FUSE_MKDIR] = "MKDIR",
-	[FUSE_UNLINK] = "UNLINK",
-	[FUSE_RMDIR] = "RMDIR",
-	[FUSE_RENAME] = "RENAME",
-	[FUSE_LINK] = "LINK",
-	[FUSE_OPEN] = "OPEN",
-	[FUSE_READ] = "READ",
-	[FUSE_WRITE] = "WRITE",
-	[FUSE_STATFS] = "STATFS",
-	[FUSE_RELEASE] = "RELEASE",
-	[FUSE_FSYNC] = "FSYNC",
-	[FUSE_SETXATTR] = "SETXATTR",
-	[FUSE_GETXATTR] = "GETXATTR",
-	[FUSE_LISTXATTR] = "LISTXATTR",
-	[FUSE_REMOVEXATTR] = "REMOVEXATTR",
-	[FUSE_FLUSH] = "FLUSH",
-	[FUSE_INIT] = "INIT",
-	[FUSE_OPENDIR] = "OPENDIR",
-	[FUSE_READDIR] = "READDIR",
-	[FUSE_RELEASEDIR] = "RELEASEDIR",
-	[FUSE_FSYNCDIR] = "FSYNCDIR",
-	[FUSE_GETLK] = "GETLK",
-	[FUSE_SETLK] = "SETLK",
-	[FUSE_SETLKW] = "SETLKW",
-	[FUSE_ACCESS] = "ACCESS",
-	[FUSE_CREATE] = "CREATE",
-	[FUSE_INTERRUPT] = "INTERRUPT",
-	[FUSE_BMAP] = "BMAP",
-	[FUSE_DESTROY] = "DESTROY",
-	[FUSE_IOCTL] = "IOCTL",
-	[FUSE_POLL] = "POLL",
-	[FUSE_NOTIFY_REPLY] = "NOTIFY_REPLY",
-	[FUSE_BATCH_FORGET] = "BATCH_FORGET",
-	[FUSE_FALLOCATE] = "FALLOCATE",
-	[FUSE_READDIRPLUS] = "READDIRPLUS",
-	[FUSE_RENAME2] = "RENAME2",
-	[FUSE_LSEEK] = "LSEEK",
-	[FUSE_COPY_FILE_RANGE] = "COPY_FILE_RANGE",
-	[FUSE_SETUPMAPPING] = "SETUPMAPPING",
-	[FUSE_REMOVEMAPPING] = "REMOVEMAPPING",
-	[FUSE_SYNCFS] = "SYNCFS",
-	[FUSE_TMPFILE] = "TMPFILE",
-	[52] = "STATX",
-};
 
 /* --- what libfuse writes --- */
 
@@ -188,9 +135,11 @@ static const struct fuse_custom_io session_io = {
 #define CAPS_ON                                                                \
 	(FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_DIO | \
 	 FUSE_CAP_READDIRPLUS | FUSE_CAP_CACHE_SYMLINKS |                      \
-	 FUSE_CAP_EXPLICIT_INVAL_DATA)
+	 FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_POSIX_ACL |                   \
+	 FUSE_CAP_DONT_MASK | FUSE_CAP_EXPORT_SUPPORT)
 
-/* The kernel contract (fs/README.md). Off is, above all: ATOMIC_O_TRUNC, with
+/* The kernel contract (fs/README.md). DONT_MASK, since a directory's default ACL
+ * takes the umask's place; EXPORT_SUPPORT for file handles. Off is, above all: ATOMIC_O_TRUNC, with
  * which truncation at a zero-message open would be lost; AUTO_INVAL_DATA and
  * READDIRPLUS_AUTO, which ask again for what cannot have changed; the splices,
  * since replies come from memory; WRITEBACK_CACHE. */
@@ -201,6 +150,7 @@ static void session_init(void *userdata, struct fuse_conn_info *conn)
 	conn->want = conn->capable & CAPS_ON;
 	conn->max_background = MAX_BACKGROUND;
 	conn->congestion_threshold = CONGESTION_THRESHOLD;
+	s->env.posix_acl = conn->want & FUSE_CAP_POSIX_ACL;
 	s->env.no_open = !s->stateful_open &&
 			 (conn->capable & FUSE_CAP_NO_OPEN_SUPPORT);
 	s->env.no_opendir = !s->stateful_open &&
@@ -250,70 +200,7 @@ static void answer_adopted_init(struct session *s,
 
 /* --- what the loop reads --- */
 
-/* The arguments that an opcode has at least; libfuse takes them for granted.
- * Requests come from the kernel, so this guards against a kernel older than
- * any supported, and an adopted INIT that is not one. */
-static size_t request_min(uint32_t opcode)
-{
-	switch (opcode) {
-	case FUSE_INIT:
-		return offsetof(struct fuse_init_in, flags2);
-	case FUSE_WRITE:
-		return sizeof(struct fuse_write_in);
-	case FUSE_SETATTR:
-		return sizeof(struct fuse_setattr_in);
-	default:
-		return 0;
-	}
-}
-
-static bool request_ok(const void *buf, size_t len)
-{
-	const struct fuse_in_header *in = buf;
-
-	return len >= sizeof(*in) && in->len == len &&
-	       len - sizeof(*in) >= request_min(in->opcode);
-}
-
-static bool request_kills_priv(const struct fuse_in_header *in)
-{
-	const void *arg = in + 1;
-
-	switch (in->opcode) {
-	case FUSE_WRITE:
-		return ((const struct fuse_write_in *)arg)->write_flags &
-		       FUSE_WRITE_KILL_SUIDGID;
-	case FUSE_SETATTR:
-		return ((const struct fuse_setattr_in *)arg)->valid &
-		       FATTR_KILL_SUIDGID;
-	default:
-		return false;
-	}
-}
-
-/* Whether a thread of this process asks: a lock it holds would wait for the
- * answer for ever. The kernel's own requests have no process. */
-static bool request_is_own(const struct fuse_in_header *in)
-{
-	static _Thread_local uint32_t last_pid; /* known not to be ours */
-
-	if (in->pid == 0 || in->pid == last_pid)
-		return false;
-	if (syscall(SYS_tgkill, getpid(), in->pid, 0) == 0)
-		return true;
-	last_pid = in->pid;
-	return false;
-}
-
-/* What is owed to the kernel even then, and what waits for no answer. */
-static bool request_is_clean_up(const struct fuse_in_header *in)
-{
-	return in->opcode == FUSE_FORGET || in->opcode == FUSE_BATCH_FORGET ||
-	       in->opcode == FUSE_INTERRUPT || in->opcode == FUSE_RELEASE ||
-	       in->opcode == FUSE_RELEASEDIR || in->opcode == FUSE_DESTROY;
-}
-
-static void request_refuse(struct session *s, const struct fuse_in_header *in)
+static void session_refuse(struct session *s, const struct fuse_in_header *in)
 {
 	struct fuse_out_header out = {
 		.len = sizeof(out),
@@ -338,14 +225,15 @@ static void session_process_init(struct session *s, void *buf, size_t len)
 
 static void session_process(void *arg, void *buf, size_t len)
 {
-	const struct fuse_in_header *in = buf;
+	struct fuse_in_header *in = buf;
 	struct session *s = arg;
+	struct ops_extra extra;
 
 	if (!request_ok(buf, len)) {
 		log_error(-EPROTO, "malformed FUSE request of %zu bytes", len);
 		return;
 	}
-	if (in->opcode < OPCODES)
+	if (in->opcode < OPCODE_COUNT)
 		atomic_fetch_add_explicit(&s->counts[in->opcode], 1,
 					  memory_order_relaxed);
 	if (in->opcode == FUSE_INIT) {
@@ -353,10 +241,11 @@ static void session_process(void *arg, void *buf, size_t len)
 		return;
 	}
 	if (request_is_own(in) && !request_is_clean_up(in)) {
-		request_refuse(s, in);
+		session_refuse(s, in);
 		return;
 	}
-	ops_set_kill_priv(request_kills_priv(in));
+	request_prepare(in, &extra);
+	ops_set_extra(&extra);
 	view_request_begin(in->unique & ~UNIQUE_RESEND,
 			   in->unique & UNIQUE_RESEND);
 	process_buf(s, buf, len);
@@ -559,12 +448,11 @@ void session_requests(const struct session *s,
 {
 	unsigned i;
 
-	for (i = 0; i < OPCODES; i++) {
+	for (i = 0; i < OPCODE_COUNT; i++) {
 		uint64_t n = atomic_load_explicit(&s->counts[i],
 						  memory_order_relaxed);
 
 		if (n > 0)
-			each(arg, opcode_names[i] ? opcode_names[i] : "OTHER",
-			     n);
+			each(arg, opcode_name(i), n);
 	}
 }

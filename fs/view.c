@@ -328,12 +328,12 @@ void view_touch(struct meta *m, const struct timespec *now)
 	view_touch_ctime(m, now);
 }
 
-void view_kill_priv(struct meta *m)
+void view_kill_priv(struct meta *m, enum view_kill kill)
 {
-	if (S_ISDIR(m->mode))
+	if (S_ISDIR(m->mode) || kill == VIEW_KILL_NONE)
 		return;
 	m->mode &= ~(uint32_t)S_ISUID;
-	if (m->mode & S_IXGRP)
+	if (kill == VIEW_KILL_SGID || (m->mode & S_IXGRP))
 		m->mode &= ~(uint32_t)S_ISGID;
 }
 
@@ -356,6 +356,21 @@ int view_getattr(struct view *v, uint64_t ino, struct view_attr *ret_attr)
 	if (r == 0)
 		view_fill_attr(v, &m, ret_attr);
 	return r;
+}
+
+int view_get_mode(struct view *v, uint64_t ino, uint32_t *ret_mode,
+		  uint32_t *ret_gid)
+{
+	struct meta m;
+	int r;
+
+	READ_SCOPE(v);
+	r = view_load(v, ino, &m);
+	if (r < 0)
+		return r;
+	*ret_mode = m.mode;
+	*ret_gid = m.gid;
+	return 0;
 }
 
 int view_target(const struct view *v, uint64_t ino, const char **ret_target,

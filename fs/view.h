@@ -75,17 +75,24 @@ void view_close(struct view *v); /* writes a checkpoint where it pays */
 void view_request_begin(uint64_t unique, bool resent);
 void view_request_end(struct view *v);
 
-/* Who asks, for ownership of what is made. */
+/* Who asks, for ownership and permissions of what is made. */
 struct view_cred {
 	uint32_t uid, gid;
+	uint32_t umask; /* not applied yet: a default ACL takes its place */
 };
 
 /* --- reading. lookup, create, mknod, mkdir, symlink, link count one more
  * kernel reference to the inode; view_forget() takes them back. --- */
+/* "." is the inode itself, whatever its type, and ".." its directory: so the kernel
+ * finds what a file handle names. */
 int view_lookup(struct view *v, uint64_t parent, const char *name, size_t len,
 		struct view_attr *ret_attr);
 void view_forget(struct view *v, uint64_t ino, uint64_t count);
 int view_getattr(struct view *v, uint64_t ino, struct view_attr *ret_attr);
+
+/* Of the attributes, what costs nothing to find. */
+int view_get_mode(struct view *v, uint64_t ino, uint32_t *ret_mode,
+		  uint32_t *ret_gid);
 
 /* Copies at most `size` bytes; returns the target's length. */
 ssize_t view_readlink(struct view *v, uint64_t ino, char *buf, size_t size);
@@ -125,12 +132,19 @@ enum view_set {
 	VIEW_SET_CTIME = 1 << 6,
 	VIEW_SET_ATIME_NOW = 1 << 7,
 	VIEW_SET_MTIME_NOW = 1 << 8,
-	VIEW_SET_KILL_PRIV = 1 << 9, /* clear suid, and sgid where executable */
+	VIEW_SET_KILL_PRIV = 1 << 9,  /* as VIEW_KILL_PRIV */
+	VIEW_SET_KILL_SGID = 1 << 10, /* also where the owner changes */
 };
+
+/* What an operation takes of suid and sgid: nothing, since the caller may keep them
+ * (CAP_FSETID); suid, and sgid where the group may execute; sgid in any case,
+ * since the caller is not in the file's group. */
+enum view_kill { VIEW_KILL_NONE, VIEW_KILL_PRIV, VIEW_KILL_SGID };
+
 int view_setattr(struct view *v, uint64_t ino, unsigned set,
 		 const struct view_attr *attr, struct view_attr *ret_attr);
 
-/* Any type but directories; `mode` has type and permissions (umask applied). */
+/* Any type but directories; `mode` has type and permissions. */
 int view_mknod(struct view *v, uint64_t parent, const char *name, size_t len,
 	       uint32_t mode, uint32_t rdev, const struct view_cred *cred,
 	       struct view_attr *ret_attr);
@@ -140,6 +154,11 @@ int view_mkdir(struct view *v, uint64_t parent, const char *name, size_t len,
 int view_symlink(struct view *v, uint64_t parent, const char *name, size_t len,
 		 const char *target, const struct view_cred *cred,
 		 struct view_attr *ret_attr);
+
+/* A regular file without a name, for which `dir` counts as the directory it is
+ * made in. It lives until it is forgotten; view_link() may name it. */
+int view_tmpfile(struct view *v, uint64_t dir, uint32_t mode,
+		 const struct view_cred *cred, struct view_attr *ret_attr);
 int view_link(struct view *v, uint64_t ino, uint64_t parent, const char *name,
 	      size_t len, struct view_attr *ret_attr);
 int view_unlink(struct view *v, uint64_t parent, const char *name, size_t len);
@@ -150,9 +169,8 @@ int view_rename(struct view *v, uint64_t parent, const char *name, size_t len,
 		uint64_t new_parent, const char *new_name, size_t new_len,
 		unsigned flags);
 
-/* `kill_priv`: the writer may not keep suid and sgid. */
 ssize_t view_write(struct view *v, uint64_t ino, const void *buf, size_t len,
-		   uint64_t off, bool kill_priv);
+		   uint64_t off, enum view_kill kill);
 
 /* FALLOC_FL_KEEP_SIZE, _PUNCH_HOLE, _ZERO_RANGE; -EOPNOTSUPP for others. */
 int view_fallocate(struct view *v, uint64_t ino, int mode, uint64_t off,
@@ -160,11 +178,17 @@ int view_fallocate(struct view *v, uint64_t ino, int mode, uint64_t off,
 ssize_t view_copy_range(struct view *v, uint64_t ino_in, uint64_t off_in,
 			uint64_t ino_out, uint64_t off_out, uint64_t len);
 
-/* Extended attributes; `size` 0 asks for the length. -ENODATA, -ERANGE,
- * -EEXIST, -ENOSPC over CATALOG_XATTR_MAX. `flags`: XATTR_CREATE, _REPLACE. */
+/*
+ * Extended attributes; `size` 0 asks for the length. -ENODATA, -ERANGE,
+ * -EEXIST, -ENOSPC over CATALOG_XATTR_MAX, -EOPNOTSUPP for a namespace that there is
+ * not. A list has "trusted." only where `trusted`. `flags`: XATTR_CREATE, _REPLACE, and
+ * for an access ACL VIEW_XATTR_KILL_SGID where the caller may not keep sgid.
+ */
+#define VIEW_XATTR_KILL_SGID (1 << 16)
 ssize_t view_getxattr(struct view *v, uint64_t ino, const char *name, void *buf,
 		      size_t size);
-ssize_t view_listxattr(struct view *v, uint64_t ino, char *buf, size_t size);
+ssize_t view_listxattr(struct view *v, uint64_t ino, bool trusted, char *buf,
+		       size_t size);
 int view_setxattr(struct view *v, uint64_t ino, const char *name,
 		  const void *value, size_t size, int flags);
 int view_removexattr(struct view *v, uint64_t ino, const char *name);

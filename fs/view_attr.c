@@ -7,23 +7,31 @@
 
 #include "view_internal.h"
 
-#define ATTRS                                                          \
-	(VIEW_SET_MODE | VIEW_SET_UID | VIEW_SET_GID | VIEW_SET_SIZE | \
-	 VIEW_SET_ATIME | VIEW_SET_MTIME | VIEW_SET_CTIME |            \
-	 VIEW_SET_ATIME_NOW | VIEW_SET_MTIME_NOW | VIEW_SET_KILL_PRIV)
+#define ATTRS                                                           \
+	(VIEW_SET_MODE | VIEW_SET_UID | VIEW_SET_GID | VIEW_SET_SIZE |  \
+	 VIEW_SET_ATIME | VIEW_SET_MTIME | VIEW_SET_CTIME |             \
+	 VIEW_SET_ATIME_NOW | VIEW_SET_MTIME_NOW | VIEW_SET_KILL_PRIV | \
+	 VIEW_SET_KILL_SGID)
 
 static void set_owner(struct meta *m, unsigned set,
 		      const struct view_attr *attr)
 {
-	if (!(set & (VIEW_SET_UID | VIEW_SET_GID)))
-		return;
 	if (set & VIEW_SET_UID)
 		m->uid = attr->uid;
 	if (set & VIEW_SET_GID)
 		m->gid = attr->gid;
-	/* Whoever changes the owner; a mode that comes with it is the
-	 * kernel's own doing and wins. */
-	view_kill_priv(m);
+}
+
+/* A change of owner takes them whoever makes it; a mode that comes with it is
+ * the kernel's own doing and wins. */
+static void kill_priv(struct meta *m, unsigned set)
+{
+	const unsigned kill = VIEW_SET_KILL_PRIV | VIEW_SET_UID | VIEW_SET_GID;
+
+	if (set & VIEW_SET_KILL_SGID)
+		view_kill_priv(m, VIEW_KILL_SGID);
+	else if (set & kill)
+		view_kill_priv(m, VIEW_KILL_PRIV);
 }
 
 static void set_times(struct meta *m, unsigned set,
@@ -83,8 +91,7 @@ static int set_locked(struct view *v, struct meta *m, unsigned set,
 	bool shrink = false;
 	int r;
 
-	if (set & VIEW_SET_KILL_PRIV)
-		view_kill_priv(m);
+	kill_priv(m, set);
 	set_owner(m, set, attr);
 	if (set & VIEW_SET_MODE)
 		m->mode = (m->mode & S_IFMT) | (attr->mode & 07777);

@@ -56,7 +56,7 @@ static int put_bytes(struct view *v, uint64_t ino, const void *buf, size_t len,
 }
 
 static int write_locked(struct view *v, struct meta *m, const void *buf,
-			size_t len, uint64_t off, bool kill_priv)
+			size_t len, uint64_t off, enum view_kill kill)
 {
 	const struct inode *i = inodes_get(&v->upper.inodes, m->ino);
 	struct timespec now = view_now();
@@ -65,8 +65,7 @@ static int write_locked(struct view *v, struct meta *m, const void *buf,
 	if (off + len > m->size)
 		m->size = off + len;
 	view_touch(m, &now);
-	if (kill_priv)
-		view_kill_priv(m);
+	view_kill_priv(m, kill);
 	view_put_inode(v, m);
 	r = view_put_xattrs_of_change(v, m, true, false);
 	if (r < 0) {
@@ -77,7 +76,7 @@ static int write_locked(struct view *v, struct meta *m, const void *buf,
 }
 
 static ssize_t write_once(struct view *v, uint64_t ino, const void *buf,
-			  size_t len, uint64_t off, bool kill_priv)
+			  size_t len, uint64_t off, enum view_kill kill)
 {
 	struct meta m;
 	uint64_t done;
@@ -90,23 +89,23 @@ static ssize_t write_once(struct view *v, uint64_t ino, const void *buf,
 	if (r == 0)
 		r = load_file(v, ino, &m);
 	if (r == 0 && len > 0)
-		r = write_locked(v, &m, buf, len, off, kill_priv);
+		r = write_locked(v, &m, buf, len, off, kill);
 	return r < 0 ? r : (ssize_t)len;
 }
 
 /* Space of what was removed is given back in batches; a full disk does not
  * wait for the next one. */
 ssize_t view_write(struct view *v, uint64_t ino, const void *buf, size_t len,
-		   uint64_t off, bool kill_priv)
+		   uint64_t off, enum view_kill kill)
 {
 	ssize_t n;
 
 	if (len > INT64_MAX || off > INT64_MAX - len)
 		return -EFBIG;
-	n = write_once(v, ino, buf, len, off, kill_priv);
+	n = write_once(v, ino, buf, len, off, kill);
 	if ((n != -ENOSPC && n != -EDQUOT) || !view_reclaim(v))
 		return n;
-	return write_once(v, ino, buf, len, off, kill_priv);
+	return write_once(v, ino, buf, len, off, kill);
 }
 
 /* --- fallocate --- */
@@ -145,10 +144,7 @@ static int allocate_locked(struct view *v, struct meta *m, int mode,
 
 	if (grow)
 		m->size = off + len;
-	if (zero || grow)
-		view_touch(m, &now);
-	else
-		view_touch_ctime(m, &now);
+	view_touch(m, &now);
 	view_put_inode(v, m);
 	r = view_put_xattrs_of_change(v, m, zero, false);
 	if (r < 0) {
@@ -243,7 +239,7 @@ ssize_t view_copy_range(struct view *v, uint64_t ino_in, uint64_t off_in,
 		n = view_read(v, ino_in, buf, want, off_in + done);
 		if (n > 0)
 			n = view_write(v, ino_out, buf, (size_t)n,
-				       off_out + done, false);
+				       off_out + done, VIEW_KILL_NONE);
 		if (n <= 0)
 			break;
 		done += (uint64_t)n;

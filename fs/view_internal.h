@@ -67,6 +67,10 @@ int view_check_name(const char *name, size_t len);
 int view_child(const struct view *v, uint64_t parent, const char *name,
 	       size_t len, uint64_t *ret_ino);
 
+/* A directory that names can be put into or taken from. -ENOTDIR, -ENOENT
+ * for one that was removed, -ESTALE. */
+int view_load_dir(const struct view *v, uint64_t ino, struct meta *ret_meta);
+
 /* Kernel references. */
 _Atomic uint64_t *view_refs(const struct view *v, uint64_t ino);
 void view_ref(const struct view *v, uint64_t ino);
@@ -101,14 +105,21 @@ void view_touch_ctime(struct meta *m, const struct timespec *now);
 int view_put_own(struct view *v, uint64_t ino, const void *buf, size_t len,
 		 uint64_t off);
 
-/* Clears suid, and sgid where the group may execute. */
-void view_kill_priv(struct meta *m);
+/* Clears what `kill` says of suid and sgid. */
+void view_kill_priv(struct meta *m, enum view_kill kill);
 
 /* Puts the attributes again where a change of content, owner or mode changes
  * them too: `drop_caps` takes security.capability out, `new_mode` gives the
  * ACL the permissions of `m`. -ENOMEM. */
 int view_put_xattrs_of_change(struct view *v, const struct meta *m,
 			      bool drop_caps, bool new_mode);
+
+/* What a new inode in `dir` is to have: takes from `mode` what the umask or, in its
+ * place, the directory's default ACL does not permit, and puts the ACLs into
+ * `set`, which is empty. -ENOMEM, -ENOSPC. */
+int view_inherit_acls(const struct view *v, uint64_t dir, uint32_t umask,
+		      uint32_t *mode, struct buf *set);
+void view_put_xattrs(struct view *v, uint64_t ino, const struct buf *set);
 
 /* All extended attributes, encoded; borrowed. */
 int view_xattrs(const struct view *v, uint64_t ino, const void **ret_data,

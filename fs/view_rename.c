@@ -35,17 +35,6 @@ static bool is_above(const struct view *v, uint64_t ino, uint64_t dir)
 	return true;
 }
 
-static int load_dir(const struct view *v, uint64_t ino, struct meta *ret_meta)
-{
-	int r = view_load(v, ino, ret_meta);
-
-	if (r < 0)
-		return r;
-	if (!S_ISDIR(ret_meta->mode))
-		return -ENOTDIR;
-	return ret_meta->nlink == 0 ? -ENOENT : 0;
-}
-
 static int rename_load(const struct view *v, struct rename *rn, uint64_t parent,
 		       const char *name, size_t len, uint64_t new_parent,
 		       const char *new_name, size_t new_len)
@@ -53,11 +42,11 @@ static int rename_load(const struct view *v, struct rename *rn, uint64_t parent,
 	uint64_t ino;
 	int r;
 
-	r = load_dir(v, parent, &rn->dirs[0]);
+	r = view_load_dir(v, parent, &rn->dirs[0]);
 	rn->from = rn->to = &rn->dirs[0];
 	if (r == 0 && parent != new_parent) {
 		rn->to = &rn->dirs[1];
-		r = load_dir(v, new_parent, rn->to);
+		r = view_load_dir(v, new_parent, rn->to);
 	}
 	if (r == 0)
 		r = view_child(v, parent, name, len, &ino);

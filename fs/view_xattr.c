@@ -1,70 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Extended attributes of the view. A set is kept and logged whole, encoded as
- * catalogs have it: for each, sorted by name bytes, u16 length of the name,
- * u32 length of the value, name, value.
+ * Extended attributes of the view. A set is kept and logged whole (xattrs.h). Who may
+ * see and change which of them is the kernel's to decide, but for two things that it
+ * leaves to file systems: which namespaces there are, and that lists hide "trusted."
+ * from those who may not read it.
  *
- * POSIX ACLs are attributes too ("system.posix_acl_access"), tied to the mode:
- * setting one sets the permission bits, and chmod changes its entries. An
- * encoded ACL is u32 version 2, then entries of u16 tag, u16 permissions, u32
- * id, all little-endian (the kernel's form).
+ * POSIX ACLs are attributes too, tied to the mode: setting one sets the
+ * permission bits, and one that says no more than they do is not kept.
  */
 #include <errno.h>
 #include <string.h>
 #include <sys/xattr.h>
 
-#include "store/base/le.h"
-
+#include "acl.h"
 #include "view_internal.h"
+#include "xattrs.h"
 
-#define CAPS "security.capability"
-#define ACL_ACCESS "system.posix_acl_access"
-
-#define ACL_VERSION 2u
-#define ACL_ENTRY_BYTES 8u
-
-enum acl_tag {
-	ACL_USER_OBJ = 0x01,
-	ACL_GROUP_OBJ = 0x04,
-	ACL_MASK = 0x10,
-	ACL_OTHER = 0x20,
-};
-
-struct xattr {
-	const char *name; /* not NUL-terminated */
-	size_t name_len;
-	const void *value;
-	size_t value_len;
-};
-
-static bool next_xattr(struct cursor *c, struct xattr *ret_x)
-{
-	if (cursor_left(c) == 0)
-		return false;
-	ret_x->name_len = cursor_u16(c);
-	ret_x->value_len = cursor_u32(c);
-	ret_x->name = cursor_bytes(c, ret_x->name_len);
-	ret_x->value = cursor_bytes(c, ret_x->value_len);
-	return cursor_error(c) == 0;
-}
-
-static void put_xattr(struct buf *b, const struct xattr *x)
-{
-	buf_put_u16(b, (uint16_t)x->name_len);
-	buf_put_u32(b, (uint32_t)x->value_len);
-	buf_put(b, x->name, x->name_len);
-	buf_put(b, x->value, x->value_len);
-}
-
-static int name_cmp(const struct xattr *a, const struct xattr *b)
-{
-	size_t len = a->name_len < b->name_len ? a->name_len : b->name_len;
-	int cmp = memcmp(a->name, b->name, len);
-
-	if (cmp)
-		return cmp;
-	return a->name_len < b->name_len ? -1 : a->name_len > b->name_len;
-}
+#define TRUSTED "trusted."
 
 int view_xattrs(const struct view *v, uint64_t ino, const void **ret_data,
 		size_t *ret_len)
@@ -85,189 +37,21 @@ int view_xattrs(const struct view *v, uint64_t ino, const void **ret_data,
 	return r < 0 ? -EIO : 0;
 }
 
-static bool find_in(const void *data, size_t len, const char *name,
-		    struct xattr *ret_x)
+/* -EOPNOTSUPP for a namespace that local file systems do not have, -EINVAL for
+ * one without a name in it. */
+static int check_name(const char *name)
 {
-	size_t name_len = strlen(name);
-	struct cursor c;
+	static const char *const spaces[] = { "user.", TRUSTED, "security." };
+	size_t k, len;
 
-	cursor_init(&c, data, len);
-	while (next_xattr(&c, ret_x))
-		if (ret_x->name_len == name_len &&
-		    memcmp(ret_x->name, name, name_len) == 0)
-			return true;
-	return false;
-}
-
-/* The set with `x` in it (value NULL: without it), sorted. */
-static int replaced(const void *data, size_t len, const struct xattr *x,
-		    struct buf *out)
-{
-	bool done = !x->value;
-	struct xattr old;
-	struct cursor c;
-	int cmp;
-
-	cursor_init(&c, data, len);
-	while (next_xattr(&c, &old)) {
-		cmp = name_cmp(&old, x);
-		if (cmp > 0 && !done) {
-			put_xattr(out, x);
-			done = true;
-		}
-		if (cmp != 0)
-			put_xattr(out, &old);
-	}
-	if (!done)
-		put_xattr(out, x);
-	if (buf_error(out))
-		return buf_error(out);
-	return out->len > CATALOG_XATTR_MAX ? -ENOSPC : 0;
-}
-
-static void put_set(struct view *v, uint64_t ino, const struct buf *set)
-{
-	struct item item = { .type = ITEM_XATTRS };
-
-	item.blob = (struct item_blob){ ino, (uint32_t)set->len, set->data };
-	item_put(&v->upper.items, &item);
-}
-
-/* Puts the set of `ino` with one attribute changed. */
-static int put_changed(struct view *v, uint64_t ino, const struct xattr *x)
-{
-	_cleanup_buf_ struct buf set = BUF_INIT;
-	const void *data;
-	size_t len;
-	int r;
-
-	r = view_xattrs(v, ino, &data, &len);
-	if (r == 0)
-		r = replaced(data, len, x, &set);
-	if (r == 0)
-		put_set(v, ino, &set);
-	return r;
-}
-
-/* --- ACLs --- */
-
-static unsigned acl_count(size_t len)
-{
-	return len < 4 ? 0 : (unsigned)((len - 4) / ACL_ENTRY_BYTES);
-}
-
-static int acl_check(const void *acl, size_t len)
-{
-	if (len < 4 || (len - 4) % ACL_ENTRY_BYTES ||
-	    le32_get(acl) != ACL_VERSION)
-		return -EINVAL;
-	return 0;
-}
-
-static const uint8_t *acl_entry(const void *acl, size_t len, uint16_t tag)
-{
-	const uint8_t *e = (const uint8_t *)acl + 4;
-	unsigned k;
-
-	for (k = 0; k < acl_count(len); k++, e += ACL_ENTRY_BYTES)
-		if (le16_get(e) == tag)
-			return e;
-	return NULL;
-}
-
-/* The permission bits that an ACL stands for. */
-static void mode_from_acl(struct meta *m, const void *acl, size_t len)
-{
-	static const struct {
-		uint16_t tag;
-		unsigned shift;
-	} classes[] = { { ACL_USER_OBJ, 6 },
-			{ ACL_GROUP_OBJ, 3 },
-			{ ACL_MASK, 3 }, /* wins over the group's */
-			{ ACL_OTHER, 0 } };
-	const uint8_t *e;
-	size_t k;
-
-	for (k = 0; k < sizeof(classes) / sizeof(classes[0]); k++) {
-		e = acl_entry(acl, len, classes[k].tag);
-		if (!e)
-			continue;
-		m->mode &= ~(7u << classes[k].shift);
-		m->mode |= (le16_get(e + 2) & 7u) << classes[k].shift;
-	}
-}
-
-/* Gives the entries of `acl` the permissions of `mode`. */
-static void acl_from_mode(uint8_t *acl, size_t len, uint32_t mode)
-{
-	bool mask = acl_entry(acl, len, ACL_MASK);
-	uint8_t *e = acl + 4;
-	unsigned k;
-
-	for (k = 0; k < acl_count(len); k++, e += ACL_ENTRY_BYTES) {
-		uint16_t tag = le16_get(e);
-
-		if (tag == ACL_USER_OBJ)
-			le16_put(e + 2, (mode >> 6) & 7);
-		else if (tag == (mask ? ACL_MASK : ACL_GROUP_OBJ))
-			le16_put(e + 2, (mode >> 3) & 7);
-		else if (tag == ACL_OTHER)
-			le16_put(e + 2, mode & 7);
-	}
-}
-
-static int without_caps(struct buf *set)
-{
-	const struct xattr none = { .name = CAPS, .name_len = strlen(CAPS) };
-	_cleanup_buf_ struct buf next = BUF_INIT;
-	int r;
-
-	r = replaced(set->data, set->len, &none, &next);
-	if (r < 0)
-		return r;
-	buf_reset(set);
-	buf_put(set, next.data, next.len);
-	return buf_error(set);
-}
-
-/* The value lies in `set` and keeps its length. */
-static void with_mode(const struct buf *set, uint32_t mode)
-{
-	struct xattr x;
-
-	if (find_in(set->data, set->len, ACL_ACCESS, &x) &&
-	    acl_check(x.value, x.value_len) == 0)
-		acl_from_mode(set->data +
-				      ((const uint8_t *)x.value - set->data),
-			      x.value_len, mode);
-}
-
-int view_put_xattrs_of_change(struct view *v, const struct meta *m,
-			      bool drop_caps, bool new_mode)
-{
-	_cleanup_buf_ struct buf set = BUF_INIT;
-	struct xattr x;
-	const void *data;
-	size_t len;
-	int r;
-
-	r = view_xattrs(v, m->ino, &data, &len);
-	if (r < 0 || len == 0)
-		return r;
-	drop_caps = drop_caps && find_in(data, len, CAPS, &x);
-	new_mode = new_mode && find_in(data, len, ACL_ACCESS, &x);
-	if (!drop_caps && !new_mode)
+	if (acl_is_name(name))
 		return 0;
-	buf_put(&set, data, len);
-	r = buf_error(&set);
-	if (r == 0 && drop_caps)
-		r = without_caps(&set);
-	if (r < 0)
-		return r;
-	if (new_mode)
-		with_mode(&set, m->mode);
-	put_set(v, m->ino, &set);
-	return 0;
+	for (k = 0; k < sizeof(spaces) / sizeof(spaces[0]); k++) {
+		len = strlen(spaces[k]);
+		if (strncmp(name, spaces[k], len) == 0)
+			return name[len] ? 0 : -EINVAL;
+	}
+	return -EOPNOTSUPP;
 }
 
 /* --- the calls --- */
@@ -278,13 +62,15 @@ ssize_t view_getxattr(struct view *v, uint64_t ino, const char *name, void *buf,
 	const void *data;
 	struct xattr x;
 	size_t len;
-	int r;
+	int r = check_name(name);
 
+	if (r < 0)
+		return r;
 	READ_SCOPE(v);
 	r = view_xattrs(v, ino, &data, &len);
 	if (r < 0)
 		return r;
-	if (!find_in(data, len, name, &x))
+	if (!xattrs_find(data, len, name, &x))
 		return -ENODATA;
 	if (size == 0)
 		return (ssize_t)x.value_len;
@@ -295,7 +81,14 @@ ssize_t view_getxattr(struct view *v, uint64_t ino, const char *name, void *buf,
 	return (ssize_t)x.value_len;
 }
 
-ssize_t view_listxattr(struct view *v, uint64_t ino, char *buf, size_t size)
+static bool is_trusted(const struct xattr *x)
+{
+	return x->name_len >= strlen(TRUSTED) &&
+	       memcmp(x->name, TRUSTED, strlen(TRUSTED)) == 0;
+}
+
+ssize_t view_listxattr(struct view *v, uint64_t ino, bool trusted, char *buf,
+		       size_t size)
 {
 	const void *data;
 	struct cursor c;
@@ -308,7 +101,9 @@ ssize_t view_listxattr(struct view *v, uint64_t ino, char *buf, size_t size)
 	if (r < 0)
 		return r;
 	cursor_init(&c, data, len);
-	while (next_xattr(&c, &x)) {
+	while (xattrs_next(&c, &x)) {
+		if (!trusted && is_trusted(&x))
+			continue;
 		if (size > 0) {
 			if (total + x.name_len + 1 > size)
 				return -ERANGE;
@@ -320,16 +115,60 @@ ssize_t view_listxattr(struct view *v, uint64_t ino, char *buf, size_t size)
 	return (ssize_t)total;
 }
 
-static int change(struct view *v, uint64_t ino, const struct xattr *x,
-		  int flags)
+/* Puts the set of `ino` with one attribute changed. */
+static int put_changed(struct view *v, uint64_t ino, const struct xattr *x)
 {
-	struct timespec now = view_now();
+	_cleanup_buf_ struct buf set = BUF_INIT;
+	const void *data;
+	size_t len;
+	int r;
+
+	r = view_xattrs(v, ino, &data, &len);
+	if (r == 0)
+		r = xattrs_replace(data, len, x, &set);
+	if (r == 0)
+		view_put_xattrs(v, ino, &set);
+	return r;
+}
+
+/* Whether the change can be made. 1: there is nothing to do. */
+static int check_change(const struct view *v, uint64_t ino,
+			const struct xattr *x, int flags)
+{
 	struct xattr old;
 	const void *data;
-	struct meta m;
-	uint64_t done;
 	bool there;
 	size_t len;
+	int r;
+
+	r = view_xattrs(v, ino, &data, &len);
+	if (r < 0)
+		return r;
+	there = xattrs_find(data, len, x->name, &old);
+	if (there)
+		return flags & XATTR_CREATE ? -EEXIST : 0;
+	if (flags & XATTR_REPLACE)
+		return -ENODATA;
+	if (!x->value) /* an inode without an ACL has an empty one */
+		return acl_is_name(x->name) ? 1 : -ENODATA;
+	return 0;
+}
+
+/* What an access ACL does to the mode; one that the mode says is not kept. */
+static void apply_acl(struct meta *m, struct xattr *x, int flags)
+{
+	m->mode = acl_mode(x->value, x->value_len, m->mode);
+	if (flags & VIEW_XATTR_KILL_SGID)
+		m->mode &= ~(uint32_t)S_ISGID;
+	if (acl_is_mode(x->value, x->value_len))
+		x->value = NULL;
+}
+
+static int change(struct view *v, uint64_t ino, struct xattr *x, int flags)
+{
+	struct timespec now = view_now();
+	struct meta m;
+	uint64_t done;
 	int r;
 
 	if (view_request_done(v, &done))
@@ -338,16 +177,11 @@ static int change(struct view *v, uint64_t ino, const struct xattr *x,
 	if (r == 0)
 		r = view_load(v, ino, &m);
 	if (r == 0)
-		r = view_xattrs(v, ino, &data, &len);
-	if (r < 0)
-		return r;
-	there = find_in(data, len, x->name, &old);
-	if (there && (flags & XATTR_CREATE))
-		return -EEXIST;
-	if (!there && ((flags & XATTR_REPLACE) || !x->value))
-		return -ENODATA;
+		r = check_change(v, ino, x, flags);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	if (x->value && strcmp(x->name, ACL_ACCESS) == 0)
-		mode_from_acl(&m, x->value, x->value_len);
+		apply_acl(&m, x, flags);
 	view_touch_ctime(&m, &now);
 	view_put_inode(v, &m);
 	r = put_changed(v, ino, x);
@@ -361,27 +195,34 @@ static int change(struct view *v, uint64_t ino, const struct xattr *x,
 int view_setxattr(struct view *v, uint64_t ino, const char *name,
 		  const void *value, size_t size, int flags)
 {
-	const struct xattr x = { .name = name,
-				 .name_len = strlen(name),
-				 .value = value ? value : "",
-				 .value_len = value ? size : 0 };
+	struct xattr x = { .name = name,
+			   .name_len = strlen(name),
+			   .value = value ? value : "",
+			   .value_len = value ? size : 0 };
+	int r;
 
 	if (x.name_len == 0 || x.name_len > CATALOG_NAME_MAX)
 		return -ERANGE;
-	if (flags & ~(XATTR_CREATE | XATTR_REPLACE))
+	if (flags & ~(XATTR_CREATE | XATTR_REPLACE | VIEW_XATTR_KILL_SGID))
 		return -EINVAL;
 	if (x.value_len > CATALOG_XATTR_MAX)
 		return -ENOSPC;
-	if (strcmp(name, ACL_ACCESS) == 0 && acl_check(x.value, x.value_len))
-		return -EINVAL;
+	r = check_name(name);
+	if (r == 0 && acl_is_name(name))
+		r = acl_check(x.value, x.value_len);
+	if (r < 0)
+		return r;
 	WRITE_SCOPE(v);
 	return change(v, ino, &x, flags);
 }
 
 int view_removexattr(struct view *v, uint64_t ino, const char *name)
 {
-	const struct xattr x = { .name = name, .name_len = strlen(name) };
+	struct xattr x = { .name = name, .name_len = strlen(name) };
+	int r = check_name(name);
 
+	if (r < 0)
+		return r;
 	WRITE_SCOPE(v);
 	return change(v, ino, &x, 0);
 }

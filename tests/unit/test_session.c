@@ -837,9 +837,61 @@ static void test_xattrs(void **state)
 	assert_int_equal(removexattr("x", "user.a"), 0);
 	assert_int_equal(getxattr("x", "user.a", buf, 64), -1);
 	assert_int_equal(errno, ENODATA);
-	assert_int_equal(
-		setxattr("x", "system.posix_acl_access", "\2\0\0\0", 4, 0), -1);
+	assert_int_equal(setxattr("x", "other.a", "v", 1, 0), -1);
 	assert_int_equal(errno, EOPNOTSUPP);
+	leave();
+}
+
+/* rw- for the owner, r-- for user 9, --- for the group, a mask of r-x. */
+static const uint8_t acl[] = {
+	2, 0, 0,   0,	0x01, 0,    6,	  0, 255, 255, 255, 255, 0x02, 0,    4,
+	0, 9, 0,   0,	0,    0x04, 0,	  0, 0,	  255, 255, 255, 255,  0x10, 0,
+	5, 0, 255, 255, 255,  255,  0x20, 0, 0,	  0,   255, 255, 255,  255,
+};
+
+static void test_acl(void **state)
+{
+	static const char name[] = "system.posix_acl_access";
+	uint8_t got[sizeof(acl)];
+	struct stat st;
+
+	require_mount(state);
+	close(make_file("x", "", 0));
+	assert_int_equal(getxattr("x", name, got, sizeof(got)), -1);
+	assert_int_equal(errno, ENODATA);
+	assert_int_equal(setxattr("x", name, acl, sizeof(acl), 0), 0);
+	assert_int_equal(getxattr("x", name, got, sizeof(got)), sizeof(got));
+	assert_memory_equal(got, acl, sizeof(acl));
+	assert_int_equal(stat("x", &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0650);
+	assert_int_equal(removexattr("x", name), 0);
+	assert_int_equal(removexattr("x", name), 0);
+	leave();
+}
+
+static void test_tmpfile(void **state)
+{
+	char path[64], buf[4];
+	struct stat st;
+	int fd;
+
+	require_mount(state);
+	fd = open(".", O_TMPFILE | O_RDWR, 0640);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_nlink, 0);
+	assert_int_equal(write(fd, "data", 4), 4);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	assert_int_equal(linkat(AT_FDCWD, path, AT_FDCWD, "named",
+				AT_SYMLINK_FOLLOW),
+			 0);
+	close(fd);
+	fd = open("named", O_RDONLY);
+	assert_int_equal(pread(fd, buf, 4, 0), 4);
+	assert_memory_equal(buf, "data", 4);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_nlink, 1);
+	close(fd);
 	leave();
 }
 
@@ -1038,6 +1090,8 @@ int main(void)
 		MOUNTED(test_names),
 		MOUNTED(test_unlinked_file_lives),
 		MOUNTED(test_xattrs),
+		MOUNTED(test_acl),
+		MOUNTED(test_tmpfile),
 		MOUNTED(test_ranges),
 		MOUNTED(test_shared_mapping),
 		MOUNTED(test_statfs),

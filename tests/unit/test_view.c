@@ -118,7 +118,9 @@ static void test_lookup_errors(void **state)
 	assert_int_equal(view_lookup(fx.view, VIEW_ROOT, longer, 255, &a),
 			 -ENOENT);
 	assert_int_equal(view_lookup(fx.view, VIEW_ROOT, "", 0, &a), -EINVAL);
-	assert_int_equal(view_lookup(fx.view, VIEW_ROOT, "..", 2, &a), -EINVAL);
+	assert_int_equal(view_lookup(fx.view, fixture_ino(&fx, "a"), "..", 2,
+				     &a),
+			 -ENOTDIR);
 	assert_int_equal(view_lookup(fx.view, fixture_ino(&fx, "a"), "x", 1,
 				     &a),
 			 -ENOTDIR);
@@ -230,14 +232,12 @@ static void test_removed_while_open(void **state)
 	assert_int_equal(view_write(fx.view, ino, "W", 1, 0, false), 1);
 	assert_int_equal(view_read(fx.view, ino, buf, sizeof(buf), 0), 5);
 	assert_memory_equal(buf, "World", 5);
-	assert_int_equal(view_link(fx.view, ino, VIEW_ROOT, "c", 1, &a),
-			 -ENOENT);
 	view_forget(fx.view, ino, 1);
 	assert_absent("b");
 
 	/* A new file: gone for good when it is forgotten. */
 	assert_int_equal(view_mknod(fx.view, VIEW_ROOT, "t", 1, S_IFREG | 0600,
-				    0, &(struct view_cred){ 0, 0 }, &a),
+				    0, &(struct view_cred){ 0 }, &a),
 			 0);
 	assert_int_equal(ops->unlink(&fx, "t"), 0);
 	assert_int_equal(view_getattr(fx.view, a.ino, &a), 0);
@@ -255,7 +255,7 @@ static void test_removed_directory(void **state)
 	assert_int_equal(view_lookup(fx.view, VIEW_ROOT, "empty", 5, &a), 0);
 	assert_int_equal(ops->rmdir(&fx, "empty"), 0);
 	assert_int_equal(view_mkdir(fx.view, a.ino, "x", 1, 0700,
-				    &(struct view_cred){ 0, 0 }, &b),
+				    &(struct view_cred){ 0 }, &b),
 			 -ENOENT);
 	view_forget(fx.view, a.ino, 1);
 	assert_absent("empty");
@@ -600,7 +600,7 @@ static void test_privileges_are_cleared(void **state)
 
 static void test_setgid_directory(void **state)
 {
-	const struct view_cred cred = { 5, 6 };
+	const struct view_cred cred = { .uid = 5, .gid = 6 };
 	struct view_attr a = { .mode = 02775, .gid = 42 }, got;
 	uint64_t dir = fixture_ino(&fx, "empty");
 
@@ -626,7 +626,7 @@ static void test_setgid_directory(void **state)
 
 static void test_special_files(void **state)
 {
-	const struct view_cred cred = { 0, 0 };
+	const struct view_cred cred = { 0 };
 	struct view_attr a;
 
 	(void)state;
@@ -713,7 +713,7 @@ static void test_xattrs(void **state)
 
 	(void)state;
 	assert_non_null(large);
-	assert_int_equal(view_listxattr(v, ino, NULL, 0), 0);
+	assert_int_equal(view_listxattr(v, ino, true, NULL, 0), 0);
 	assert_int_equal(view_setxattr(v, ino, "user.b", "2", 1, 0), 0);
 	assert_int_equal(view_setxattr(v, ino, "user.a", "11", 2, XATTR_CREATE),
 			 0);
@@ -722,9 +722,9 @@ static void test_xattrs(void **state)
 	assert_int_equal(view_setxattr(v, ino, "user.c", "x", 1, XATTR_REPLACE),
 			 -ENODATA);
 	assert_int_equal(view_setxattr(v, ino, "user.c", NULL, 0, 0), 0);
-	assert_int_equal(view_listxattr(v, ino, NULL, 0), 21);
-	assert_int_equal(view_listxattr(v, ino, buf, 20), -ERANGE);
-	assert_int_equal(view_listxattr(v, ino, buf, sizeof(buf)), 21);
+	assert_int_equal(view_listxattr(v, ino, true, NULL, 0), 21);
+	assert_int_equal(view_listxattr(v, ino, true, buf, 20), -ERANGE);
+	assert_int_equal(view_listxattr(v, ino, true, buf, sizeof(buf)), 21);
 	assert_memory_equal(buf, "user.a\0user.b\0user.c", 21);
 	assert_int_equal(view_getxattr(v, ino, "user.a", buf, 0), 2);
 	assert_int_equal(view_getxattr(v, ino, "user.a", buf, 1), -ERANGE);
@@ -739,7 +739,7 @@ static void test_xattrs(void **state)
 	assert_int_equal(view_removexattr(v, ino, "user.a"), -ENODATA);
 	assert_int_equal(view_removexattr(v, ino, "user.b"), 0);
 	assert_int_equal(view_removexattr(v, ino, "user.c"), 0);
-	assert_int_equal(view_listxattr(v, ino, NULL, 0), 0);
+	assert_int_equal(view_listxattr(v, ino, true, NULL, 0), 0);
 	assert_replays_all();
 	free(large);
 }
@@ -759,10 +759,10 @@ static void test_base_xattrs(void **state)
 		view_getxattr(fx.view, ino, "user.k", buf, sizeof(buf)), 5);
 	assert_int_equal(view_removexattr(fx.view, ino, "user.a"), 0);
 	assert_int_equal(view_removexattr(fx.view, ino, "user.k"), 0);
-	assert_int_equal(view_listxattr(fx.view, ino, NULL, 0), 0);
+	assert_int_equal(view_listxattr(fx.view, ino, true, NULL, 0), 0);
 	fixture_assert_diff(fx.view, "P b\n");
 	assert_replays_all();
-	assert_int_equal(view_listxattr(fx.view, ino, NULL, 0), 0);
+	assert_int_equal(view_listxattr(fx.view, ino, true, NULL, 0), 0);
 }
 
 /* An ACL of rw- for the owner, r-- for a user, --- for the group, a mask of
@@ -795,6 +795,85 @@ static void test_acl_and_mode(void **state)
 	assert_int_equal(got[4 + 3 * 8 + 2], 4);
 	assert_int_equal(got[4 + 4 * 8 + 2], 1);
 	assert_replays();
+}
+
+/* The directory's default ACL in place of the umask, for what it applies to. */
+static void test_acl_inheritance(void **state)
+{
+	static const char dflt[] = "system.posix_acl_default";
+	static const char access[] = "system.posix_acl_access";
+	const struct view_cred cred = { .umask = 077 };
+	uint8_t got[sizeof(acl)];
+	struct view_attr dir, a;
+
+	(void)state;
+	fixture_attr(&fx, "dir", &dir);
+	assert_int_equal(
+		view_setxattr(fx.view, dir.ino, dflt, acl, sizeof(acl), 0), 0);
+	fixture_attr(&fx, "dir", &a);
+	assert_int_equal(a.mode, dir.mode);
+
+	assert_int_equal(view_mknod(fx.view, dir.ino, "f", 1, S_IFREG | 0466, 0,
+				    &cred, &a),
+			 0);
+	assert_int_equal(a.mode, S_IFREG | 0440);
+	assert_int_equal(view_getxattr(fx.view, a.ino, access, got,
+				       sizeof(got)),
+			 sizeof(got));
+	assert_int_equal(got[6], 4);
+	assert_int_equal(got[4 + 8 + 2], 4);
+	assert_int_equal(got[4 + 3 * 8 + 2], 4);
+	assert_int_equal(view_getxattr(fx.view, a.ino, dflt, got, sizeof(got)),
+			 -ENODATA);
+
+	assert_int_equal(view_mkdir(fx.view, dir.ino, "d", 1, 0777, &cred, &a),
+			 0);
+	assert_int_equal(a.mode, S_IFDIR | 0650);
+	assert_int_equal(view_getxattr(fx.view, a.ino, dflt, got, sizeof(got)),
+			 sizeof(got));
+	assert_memory_equal(got, acl, sizeof(acl));
+
+	assert_int_equal(view_symlink(fx.view, dir.ino, "l", 1, "f", &cred, &a),
+			 0);
+	assert_int_equal(view_listxattr(fx.view, a.ino, true, NULL, 0), 0);
+	assert_int_equal(
+		view_mkdir(fx.view, VIEW_ROOT, "u", 1, 0777, &cred, &a), 0);
+	assert_int_equal(a.mode, S_IFDIR | 0700);
+	assert_replays();
+}
+
+/* A file without a name is in no directory, and is lost with its last
+ * reference or the daemon; a link keeps it. */
+static void test_tmpfile(void **state)
+{
+	const struct view_cred cred = { .uid = 5, .gid = 6, .umask = 027 };
+	struct view_attr dir, lost, kept, a;
+
+	(void)state;
+	fixture_attr(&fx, "dir", &dir);
+	assert_int_equal(view_tmpfile(fx.view, dir.ino, 0666, &cred, &lost), 0);
+	assert_int_equal(lost.nlink, 0);
+	assert_int_equal(lost.mode, S_IFREG | 0640);
+	assert_int_equal(lost.uid, 5);
+	assert_int_equal(view_tmpfile(fx.view, dir.ino, 0666, &cred, &kept), 0);
+	assert_int_equal(view_write(fx.view, kept.ino, "kept", 4, 0, false), 4);
+	fixture_attr(&fx, "dir", &a);
+	assert_int_equal(a.mtime.tv_sec, dir.mtime.tv_sec);
+	assert_int_equal(a.nlink, dir.nlink);
+
+	view_forget(fx.view, lost.ino, 1);
+	assert_int_equal(view_getattr(fx.view, lost.ino, &a), -ESTALE);
+	assert_int_equal(view_link(fx.view, kept.ino, dir.ino, "kept", 4, &a),
+			 0);
+	assert_int_equal(a.nlink, 1);
+	view_forget(fx.view, kept.ino, 2);
+	assert_int_equal(view_tmpfile(fx.view, dir.ino, 0666, &cred, &lost), 0);
+	assert_replays();
+	fixture_assert_content(&fx, "dir/kept", "kept");
+	assert_int_equal(view_getattr(fx.view, lost.ino, &a), -ESTALE);
+	assert_int_equal(view_tmpfile(fx.view, fixture_ino(&fx, "a"), 0666,
+				      &cred, &a),
+			 -ENOTDIR);
 }
 
 /* --- readdir --- */
@@ -1442,6 +1521,8 @@ int main(void)
 		BASE(test_xattrs),
 		BASE(test_base_xattrs),
 		BASE(test_acl_and_mode),
+		BASE(test_acl_inheritance),
+		BASE(test_tmpfile),
 		BASE(test_readdir_while_changing),
 		BASE(test_large_directory),
 		BASE(test_read_only),

@@ -253,7 +253,7 @@ static void test_upper_shrinks(void **state)
 
 static void test_sockets_are_left_out(void **state)
 {
-	const struct view_cred cred = { 0, 0 };
+	const struct view_cred cred = { 0 };
 	struct ingest_result r;
 	struct view_attr a;
 	_cleanup_buf_ struct buf entry = BUF_INIT;

@@ -24,7 +24,7 @@
 
 #include "view_fixture.h"
 
-static const struct view_cred cred = { 0, 0 };
+static const struct view_cred cred = { 0 };
 
 /* --- the base --- */
 
@@ -650,7 +650,7 @@ static void dump_content(struct view *v, const struct view_attr *a, bool plain,
 static void dump_xattrs(struct view *v, uint64_t ino, struct buf *out)
 {
 	char names[4096], value[4096];
-	ssize_t len = view_listxattr(v, ino, names, sizeof(names));
+	ssize_t len = view_listxattr(v, ino, true, names, sizeof(names));
 	const char *name;
 	ssize_t n;
 
