@@ -13,7 +13,7 @@ SETUP_BUILD=(
 SETUP_TESTS=(
 	libcmocka-dev bats clang-format git attr acl jq libcap2-bin mount
 	passwd procps python3-minimal rsync sqlite3 squashfs-tools
-	squashfs-tools-ng xz-utils zstd
+	squashfs-tools-ng stress-ng xz-utils zstd
 )
 SETUP_CLANG=(clang libclang-rt-14-dev)
 

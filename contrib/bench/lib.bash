@@ -15,8 +15,13 @@ bench_start() {
 	export XDG_RUNTIME_DIR=$bench_dir/run XDG_CONFIG_HOME=$bench_dir/config
 	mkdir -m 0700 "$XDG_RUNTIME_DIR"
 	trap bench_end EXIT
+	bench_programs "$bench_dir/build"
+}
+
+# bench_programs DIR sets LARDER: as it is set, or built in BENCH_BUILD or DIR.
+bench_programs() {
 	if [ -z "${LARDER:-}" ]; then
-		bench_build=${BENCH_BUILD:-$bench_dir/build}
+		bench_build=${BENCH_BUILD:-$1}
 		mkdir -p "$bench_build"
 		# shellcheck source=contrib/setup.sh
 		(cd "$bench_top" && [ -x configure ] || ./autogen.sh >&2)
@@ -25,6 +30,7 @@ bench_start() {
 			make -s -j"$(nproc)" larder larderd) >&2
 		LARDER=$bench_build/larder
 	fi
+	LARDER=$(realpath "$LARDER")
 	export LARDER
 }
 
