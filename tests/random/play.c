@@ -62,6 +62,7 @@ bool play_result(struct play *p, const char *path, int64_t want, int64_t got)
 {
 	if (want == got)
 		return true;
+	p->got = got;
 	return play_fail(p, "result", path,
 			 "%" PRId64 " (%s), expected %" PRId64 " (%s)", got,
 			 got < 0 ? strerror((int)-got) : "success", want,

@@ -20,6 +20,7 @@ struct play {
 	void *fs;
 	uint8_t *buf, *want; /* of PLAY_IO_MAX bytes */
 	const char *failed;  /* which property differed; NULL: none */
+	int64_t got;	     /* of a result */
 	char failure[1024];  /* the difference in words */
 };
 

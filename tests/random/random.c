@@ -254,7 +254,8 @@ static void print_failure(const struct run *r, const struct step *s)
 	char line[4096];
 
 	step_format(s, line, sizeof(line));
-	fprintf(stderr, "random: %s: %s\n", line, r->play.failure);
+	fprintf(stderr, "random: %s: %s\n", line,
+		r->play.failed ? r->play.failure : "no difference");
 }
 
 static void print_script(const struct options *o, const struct script *script)
@@ -332,10 +333,6 @@ int main(int argc, char **argv)
 		return code;
 	umask(0);
 	run_init(&r, &o.run);
-	if (!o.replay)
-		printf("random: seed %" PRIu64 ", %" PRIu64 " steps\n",
-		       o.run.seed, o.run.steps);
-	fflush(stdout);
 	code = o.replay ? replay(&o, &r) : run_and_shrink(&o, &r);
 	run_release(&r);
 	if (code == 0)

@@ -241,6 +241,10 @@ enum run_found run_random(struct run *r, uint64_t *ret_seed)
 			    r->opt->tree_steps :
 			    left;
 		*ret_seed = seed;
+		printf("random: seed %" PRIu64 ", %" PRIu64 " of %" PRIu64
+		       " steps to do\n",
+		       seed, left, r->opt->steps);
+		fflush(stdout);
 		found = run_tree(r, seed++, n);
 		left -= n;
 	}

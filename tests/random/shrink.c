@@ -2,6 +2,7 @@
 /* Delta debugging of a script; see shrink.h. */
 #include "shrink.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 struct shrinker {
 	struct run *run;
 	struct script *script;
-	char failed[128]; /* the property, and the step where it is a result */
+	char failed[128]; /* the property, or the step and its result */
 	time_t end;
 	unsigned replays;
 };
@@ -26,8 +27,10 @@ static time_t seconds_now(void)
 static void describe(const struct play *p, const struct step *s, char *buf,
 		     size_t size)
 {
-	snprintf(buf, size, "%s %s", p->failed,
-		 strcmp(p->failed, "result") == 0 ? step_name(s->kind) : "");
+	if (strcmp(p->failed, "result") == 0)
+		snprintf(buf, size, "%s %" PRId64, step_name(s->kind), p->got);
+	else
+		snprintf(buf, size, "%s", p->failed);
 }
 
 /* Whether the candidate fails in the same way; *ret_n: where. */
@@ -162,8 +165,9 @@ bool shrink(struct run *r, struct script *script, unsigned seconds)
 		simplify(&s);
 	} while (any && in_time(&s));
 	/* The last word on it. */
-	fails(&s, script, &left);
-	fprintf(stderr, "random: %u replays%s\n", s.replays,
-		in_time(&s) ? "" : "; out of time");
+	any = fails(&s, script, &left);
+	fprintf(stderr, "random: %u replays%s%s\n", s.replays,
+		in_time(&s) ? "" : "; out of time",
+		any ? "" : "; it does not always fail");
 	return true;
 }
