@@ -15,22 +15,28 @@
 
 #define CHANGED_NAMED 100 /* changes during a commit that are listed */
 
-/* The mount at the parameter `dir`, acquired for `what`. */
-static int acquire(struct control_call *call, const char *what,
-		   struct mount **ret_mount)
+int control_acquire(struct control_call *call, const char *dir,
+		    const char *what, struct mount **ret_mount)
 {
 	_cleanup_mount_ struct mount *mnt = NULL;
-	_cleanup_free_ char *dir = NULL;
 	int r;
 
-	r = control_bytes(call, "dir", &dir);
-	if (r == 0)
-		r = mounts_find(call->config->mounts, dir, &mnt, &call->err);
+	r = mounts_find(call->config->mounts, dir, &mnt, &call->err);
 	if (r == 0)
 		r = mount_acquire(mnt, what, &call->err);
 	if (r == 0)
 		*ret_mount = steal_ptr(&mnt);
 	return r;
+}
+
+/* The mount at the parameter `dir`. */
+static int acquire(struct control_call *call, const char *what,
+		   struct mount **ret_mount)
+{
+	_cleanup_free_ char *dir = NULL;
+	int r = control_bytes(call, "dir", &dir);
+
+	return r < 0 ? r : control_acquire(call, dir, what, ret_mount);
 }
 
 static const char *change_name(enum view_change change)

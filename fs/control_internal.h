@@ -41,6 +41,7 @@ struct control_method {
 extern const struct control_method control_store_methods[];
 extern const struct control_method control_lookup_methods[];
 extern const struct control_method control_mount_methods[];
+extern const struct control_method control_roots_methods[];
 extern const struct control_method control_run_methods[];
 extern const struct control_method control_plain_methods[];
 extern const struct control_method control_change_methods[];
@@ -71,6 +72,15 @@ int control_name(struct control_call *call, const json_t *object,
 
 /* A new entry from name, key, branch and parts of the parameters. */
 int control_new_entry(struct control_call *call, struct entry *ret_entry);
+
+/* A root {"dir","root"} of the parameters: its directory, which the caller
+ * frees, and its name in the entry (borrowed; NULL: it is all of the entry). */
+int control_root(struct control_call *call, const json_t *root, char **ret_dir,
+		 const char **ret_name);
+
+/* The mount at `dir`, acquired for `what`. */
+int control_acquire(struct control_call *call, const char *dir,
+		    const char *what, struct mount **ret_mount);
 
 /* The entry that `entry` (a reference) names; a miss is exit 3. */
 int control_find_entry(struct control_call *call, struct entry *ret_entry);

@@ -96,7 +96,8 @@ static int take(struct search *s, int r, const char *outcome, const char *rule)
 	struct control_found *f = s->found;
 
 	if (r == 0 && s->l->accept) {
-		r = s->l->accept(s->l->arg, &f->entry);
+		r = s->l->accept(s->l->arg, &f->entry,
+				 strcmp(outcome, "exact") == 0);
 		if (r < 0)
 			entry_release(&f->entry);
 	}

@@ -24,9 +24,9 @@ struct control_lookup {
 	const json_t *prefixes; /* array of strings, or NULL */
 	bool exact;		/* look for the key */
 	bool restore;		/* look for the branch and the name, too */
-	/* Whether an entry serves; -ENOENT has the next one looked at, and may
-	 * say why in ret_reason. NULL: all do. */
-	int (*accept)(void *arg, const struct entry *e);
+	/* Whether an entry serves, as the exact one or as a base; -ENOENT has
+	 * the next rule's looked at. NULL: all do. */
+	int (*accept)(void *arg, const struct entry *e, bool exact);
 	void *arg;
 };
 

@@ -21,6 +21,7 @@
 #include "store/base/log.h"
 #include "store/export.h"
 #include "store/plain.h"
+#include "store/roots.h"
 
 #include "control_lookup.h"
 
@@ -63,10 +64,26 @@ static void forget_entry(struct plain *p, const char *rule, const char *reason)
 	snprintf(p->found.reason, sizeof(p->found.reason), "%s", reason);
 }
 
+/* A directory can hold the tree of one, and not that of several. A damaged
+ * one is found out when it is written. */
+static int is_of_one(void *arg, const struct entry *e, bool exact)
+{
+	struct plain *p = arg;
+	struct digest catalog;
+	int r = roots_extract(p->call->config->store, &e->catalog, NULL,
+			      &catalog);
+
+	(void)exact;
+	return r == -ENOENT ? r : 0;
+}
+
 static void look_up(struct plain *p)
 {
-	int r = control_lookup(p->call, &p->lookup, &p->found);
+	int r;
 
+	p->lookup.accept = is_of_one;
+	p->lookup.arg = p;
+	r = control_lookup(p->call, &p->lookup, &p->found);
 	if (r < 0) {
 		log_warn(r, "looking up %s@%s", p->lookup.name, p->lookup.key);
 		forget_entry(p, "none", "the store's index cannot be read");

@@ -11,14 +11,16 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
+#include "store/roots.h"
 
 #include "control_lookup.h"
-
-#define ROOTS_MAX 64
 
 /* One directory of the run. */
 struct place {
 	char *dir;
+	const char *root;   /* its name in the entry; NULL: is all of it */
+	struct digest base; /* of the entry that was found, where has_base */
+	bool has_base;
 	struct mount *mnt; /* NULL: not mounted yet */
 	bool reused;
 	char kept_id[MOUNT_ID_LEN + 1]; /* empty: nothing was set aside */
@@ -33,7 +35,8 @@ struct prepare {
 	struct place places[ROOTS_MAX];
 	size_t count;
 	bool fresh;   /* begin with nothing, whatever is mounted there */
-	bool damaged; /* an entry was passed over */
+	bool damaged; /* an entry was passed over; so is the next */
+	bool other_roots;
 };
 
 static void prepare_release(struct prepare *p)
@@ -50,16 +53,12 @@ static void prepare_release(struct prepare *p)
 
 static int parse_place(struct prepare *p, const json_t *root)
 {
-	struct control_call *call = p->call;
-	char *dir = rpc_bytes(json_object_get(root, "dir"), NULL);
+	struct place *place = &p->places[p->count];
+	int r = control_root(p->call, root, &place->dir, &place->root);
 
-	if (dir && dir[0] == '/') {
-		p->places[p->count++].dir = dir;
-		return 0;
-	}
-	free(dir);
-	return mounts_fail(&call->err, -EINVAL, 2,
-			   "a directory of the run must be absolute");
+	if (r == 0)
+		p->count++;
+	return r;
 }
 
 static int parse_places(struct prepare *p)
@@ -95,20 +94,52 @@ static int parse(struct prepare *p)
 
 /* --- the entry --- */
 
-/* An entry whose tree cannot be opened is none: it is built again. */
-static int serves(void *arg, const struct entry *e)
+/* What each place would be a mount of; how many there are. */
+static int find_bases(struct prepare *p, const struct entry *e,
+		      size_t *ret_found)
+{
+	*ret_found = 0;
+	for (size_t i = 0; i < p->count; i++) {
+		struct place *place = &p->places[i];
+		int r = roots_extract(p->call->config->store, &e->catalog,
+				      place->root, &place->base);
+
+		place->has_base = r == 0;
+		*ret_found += place->has_base;
+		if (r < 0 && r != -ENOENT)
+			return r;
+	}
+	return 0;
+}
+
+static bool is_there(struct prepare *p, const struct entry *e)
+{
+	struct store_tree *t;
+	int r = store_tree_open(p->call->config->store, &e->catalog, &t);
+
+	if (r == 0)
+		store_tree_unref(t);
+	return r == 0;
+}
+
+/* An entry whose tree cannot be opened is none: it is built again. One of
+ * other directories is none either, but may be the base of some. */
+static int serves(void *arg, const struct entry *e, bool exact)
 {
 	struct prepare *p = arg;
-	struct store_tree *t;
-	int r;
+	size_t found = 0;
+	int r = is_there(p, e) ? find_bases(p, e, &found) : -EBADMSG;
 
-	r = store_tree_open(p->call->config->store, &e->catalog, &t);
-	if (r == 0) {
-		store_tree_unref(t);
+	if (r == 0 && (exact ? found == p->count : found > 0))
 		return 0;
+	for (size_t i = 0; i < p->count; i++)
+		p->places[i].has_base = false;
+	if (r < 0) {
+		log_warn(r, "%s@%s cannot be mounted", e->name, e->key);
+		p->damaged = true;
+	} else {
+		p->other_roots = true;
 	}
-	log_warn(r, "%s@%s cannot be mounted", e->name, e->key);
-	p->damaged = true;
 	return -ENOENT;
 }
 
@@ -121,7 +152,7 @@ static void look_up(struct prepare *p)
 	p->lookup.accept = serves;
 	p->lookup.arg = p;
 	r = control_lookup(p->call, &p->lookup, f);
-	if (r == 0 && (f->has_entry || !p->damaged))
+	if (r == 0 && (f->has_entry || (!p->damaged && !p->other_roots)))
 		return;
 	if (r < 0)
 		log_warn(r, "looking up %s@%s", p->lookup.name, p->lookup.key);
@@ -129,8 +160,9 @@ static void look_up(struct prepare *p)
 	f->outcome = "miss";
 	f->rule = "none";
 	snprintf(f->reason, sizeof(f->reason), "%s",
-		 r < 0 ? "the store's index cannot be read" :
-			 "the stored tree is damaged or gone");
+		 r < 0	    ? "the store's index cannot be read" :
+		 p->damaged ? "the stored tree is damaged or gone" :
+			      "there are only entries of other directories");
 }
 
 /* --- what is mounted there already --- */
@@ -200,10 +232,10 @@ static bool is_of_found(const struct prepare *p, const struct place *place,
 	struct digest catalog;
 
 	if (view_catalog(mount_view(place->mnt), &catalog) &&
-	    digest_equal(&catalog, &e->catalog))
+	    digest_equal(&catalog, &place->base))
 		return true;
 	return current->name && strcmp(current->key, e->key) == 0 &&
-	       digest_equal(&current->catalog, &e->catalog);
+	       digest_equal(&current->catalog, &place->base);
 }
 
 /* What is there is nearer than anything in the store. */
@@ -274,10 +306,16 @@ static int judge_places(struct prepare *p)
 
 /* --- the mounts --- */
 
+/* The mount stands for its part of the entry: the entry with the root's own
+ * catalog. */
 static int mount_place(struct prepare *p, struct place *place)
 {
+	struct entry part = p->found.entry; /* borrowed strings */
+
+	part.catalog = place->base;
 	return mounts_mount(p->call->config->mounts, place->dir,
-			    p->found.has_entry ? &p->found.entry : NULL,
+			    p->found.has_entry && place->has_base ? &part :
+								    NULL,
 			    &p->options, &place->mnt, &p->call->err);
 }
 

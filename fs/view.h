@@ -242,6 +242,19 @@ struct ingest_result;
 int view_commit(struct view *v, struct store *s, struct progress *progress,
 		struct entry *e, struct ingest_result *ret_result);
 
+/*
+ * The same in two steps, for an entry that is made of several views: _begin
+ * puts catalog and content into the store and keeps other commits out; the
+ * view learns of it in _end, where the entry was published. The same thread
+ * calls both.
+ */
+struct view_commit;
+int view_commit_begin(struct view *v, struct store *s,
+		      struct progress *progress,
+		      struct view_commit **ret_commit,
+		      struct ingest_result *ret_result);
+void view_commit_end(struct view_commit *vc, bool published);
+
 /* The catalog that the view equals while it is not dirty; false where there
  * is none (an empty base, never committed). */
 bool view_catalog(struct view *v, struct digest *ret_catalog);

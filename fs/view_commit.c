@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "store/base/fault.h"
@@ -82,42 +83,6 @@ static int take(struct commit *c)
 
 /* --- content --- */
 
-static int feed_piece(struct commit *c, uint32_t node,
-		      const struct store_tree *tree,
-		      const struct catalog_piece *p)
-{
-	const struct digest *digest;
-	struct pack_loc loc;
-	uint32_t size;
-	int r;
-
-	if (p->chunk == CATALOG_HOLE)
-		return ingest_known(c->ingest, node, NULL, p->len, NULL);
-	r = catalog_chunk(store_tree_catalog(tree), p->chunk, &digest, &size);
-	if (r == 0)
-		r = store_tree_locate(tree, p->chunk, &loc);
-	return r < 0 ? r : ingest_known(c->ingest, node, digest, p->len, &loc);
-}
-
-static int feed_tree_file(struct commit *c, uint32_t node,
-			  const struct snapshot_file *f,
-			  const struct store_tree *tree)
-{
-	struct catalog_piece p;
-	uint32_t n;
-	int r;
-
-	for (n = 0;; n++) {
-		r = catalog_piece(store_tree_catalog(tree), f->number, n, &p);
-		if (r == -ENOENT)
-			return 0;
-		if (r == 0)
-			r = feed_piece(c, node, tree, &p);
-		if (r < 0)
-			return r;
-	}
-}
-
 /* Trees of the snapshot stay open while it is pinned, but their table may be
  * moved by another commit's; there is none (commit_lock). */
 static int feed_file(struct commit *c, uint32_t node)
@@ -129,8 +94,9 @@ static int feed_file(struct commit *c, uint32_t node)
 	if (f->size == 0)
 		return 0;
 	if (f->in_tree)
-		return feed_tree_file(c, node, f,
-				      c->view->upper.trees[f->tree].tree);
+		return ingest_known_file(c->ingest, node,
+					 c->view->upper.trees[f->tree].tree,
+					 f->number);
 	if (f->count == 0)
 		return ingest_known(c->ingest, node, NULL, f->size, NULL);
 	return ingest_load(c->ingest, node, &snapshot_loader, &c->snapshot,
@@ -289,10 +255,17 @@ static int commit(struct commit *c, struct entry *e,
 	if (r == 0 && c->snapshot.sockets > 0)
 		log_warn(0, "commit: %u sockets were left out",
 			 c->snapshot.sockets);
-	if (r == 0 && c->recorded)
-		remember(c, &ret_result->catalog);
-	end(c->view);
+	if (r < 0)
+		end(c->view);
 	return r;
+}
+
+static void finish(struct commit *c, const struct digest *catalog)
+{
+	if (c->recorded)
+		remember(c, catalog);
+	end(c->view);
+	shrink(c->view);
 }
 
 int view_commit(struct view *v, struct store *s, struct progress *progress,
@@ -306,7 +279,52 @@ int view_commit(struct view *v, struct store *s, struct progress *progress,
 	pthread_mutex_lock(&v->commit_lock);
 	r = commit(&c, e, ret_result);
 	if (r == 0)
-		shrink(v);
+		finish(&c, &ret_result->catalog);
 	pthread_mutex_unlock(&v->commit_lock);
 	return r;
+}
+
+/* --- in two steps --- */
+
+struct view_commit {
+	struct commit commit;
+	struct digest catalog;
+};
+
+int view_commit_begin(struct view *v, struct store *s,
+		      struct progress *progress,
+		      struct view_commit **ret_commit,
+		      struct ingest_result *ret_result)
+{
+	struct view_commit *vc = calloc(1, sizeof(*vc));
+	int r;
+
+	if (!vc)
+		return -ENOMEM;
+	vc->commit =
+		(struct commit){ .view = v, .store = s, .progress = progress };
+	pthread_mutex_lock(&v->commit_lock);
+	r = commit(&vc->commit, NULL, ret_result);
+	if (r < 0) {
+		pthread_mutex_unlock(&v->commit_lock);
+		commit_release(&vc->commit);
+		free(vc);
+		return r;
+	}
+	vc->catalog = ret_result->catalog;
+	*ret_commit = vc;
+	return 0;
+}
+
+void view_commit_end(struct view_commit *vc, bool published)
+{
+	struct view *v = vc->commit.view;
+
+	if (published)
+		finish(&vc->commit, &vc->catalog);
+	else
+		end(v);
+	pthread_mutex_unlock(&v->commit_lock);
+	commit_release(&vc->commit);
+	free(vc);
 }

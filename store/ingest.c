@@ -276,3 +276,46 @@ int ingest_known(struct ingest *in, uint32_t node, const struct digest *chunk,
 		return -EINVAL;
 	return keep_error(in, ingest_add_known(in, node, chunk, len, loc));
 }
+
+static int known_piece(struct ingest *in, uint32_t node,
+		       const struct store_tree *tree,
+		       const struct catalog_piece *p)
+{
+	const struct digest *digest;
+	struct pack_loc loc;
+	uint32_t size;
+	int r;
+
+	if (p->chunk == CATALOG_HOLE)
+		return ingest_known(in, node, NULL, p->len, NULL);
+	r = catalog_chunk(store_tree_catalog(tree), p->chunk, &digest, &size);
+	if (r == 0)
+		r = store_tree_locate(tree, p->chunk, &loc);
+	return r < 0 ? r : ingest_known(in, node, digest, p->len, &loc);
+}
+
+int ingest_known_file(struct ingest *in, uint32_t node,
+		      const struct store_tree *tree, uint32_t ino)
+{
+	struct catalog_piece p;
+	int r;
+
+	for (uint32_t n = 0;; n++) {
+		r = catalog_piece(store_tree_catalog(tree), ino, n, &p);
+		if (r == -ENOENT)
+			return 0;
+		if (r == 0)
+			r = known_piece(in, node, tree, &p);
+		if (r < 0)
+			return r;
+	}
+}
+
+void ingest_added(struct ingest *in, const struct ingest_result *added)
+{
+	in->result.read_bytes += added->read_bytes;
+	in->result.new_chunks += added->new_chunks;
+	in->result.new_bytes += added->new_bytes;
+	in->result.stored_bytes += added->stored_bytes;
+	in->result.new_files += added->new_files;
+}

@@ -84,6 +84,14 @@ int ingest_stream(struct ingest *in, uint32_t node,
 int ingest_known(struct ingest *in, uint32_t node, const struct digest *chunk,
 		 uint64_t len, const struct pack_loc *loc);
 
+/* All of a file of a tree in the store, which must stay open until
+ * ingest_commit() has returned. */
+int ingest_known_file(struct ingest *in, uint32_t node,
+		      const struct store_tree *tree, uint32_t ino);
+
+/* Counts what other ingests have added to the store for this one. */
+void ingest_added(struct ingest *in, const struct ingest_result *added);
+
 /* Ends the content, publishes catalog, placement and (where `e` is not NULL) the
  * entry, whose catalog, sizes and created_ns are filled in here; all of it is
  * durable then. An entry of the same key and tree is not replaced: *e becomes

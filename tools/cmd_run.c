@@ -33,7 +33,8 @@ static int run(const struct args *args)
 static const struct option_def options[] = {
 	{ "path", 0, OPTION_LIST, "DIR", offsetof(struct args, paths),
 	  "The directory that the command fills (required). It is created "
-	  "where it is missing, and must be empty or a mount of Larder." },
+	  "where it is missing, and must be empty or a mount of Larder. "
+	  "Several make one entry, and each is mounted in its place." },
 	{ "name", 0, OPTION_VALUE, "NAME", offsetof(struct args, name),
 	  "The entry's name. Default: DIR relative to the top of the git work "
 	  "tree, or else to the current directory, with - for / and without "

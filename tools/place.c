@@ -91,8 +91,7 @@ int place_make(const char *dir, char **ret_dir, struct failure *ret_failure)
 	return 0;
 }
 
-/* What follows `dir` and a slash in `path`; "" for `dir` itself. */
-static const char *below(const char *path, const char *dir)
+const char *place_below(const char *path, const char *dir)
 {
 	size_t len = strlen(dir);
 
@@ -109,19 +108,26 @@ bool place_contains_us(const char *dir)
 {
 	char here[PATH_MAX];
 
-	return getcwd(here, sizeof(here)) && below(here, dir);
+	return getcwd(here, sizeof(here)) && place_below(here, dir);
+}
+
+char *place_top(void)
+{
+	static const char *const argv[] = { "git", "rev-parse",
+					    "--show-toplevel", NULL };
+	char *top = spawn_output(argv);
+
+	return top ? top : getcwd(NULL, 0);
 }
 
 char *place_default_name(const char *dir)
 {
-	static const char *const argv[] = { "git", "rev-parse",
-					    "--show-toplevel", NULL };
-	_cleanup_free_ char *top = spawn_output(argv);
-	const char *relative = top ? below(dir, top) : NULL;
+	_cleanup_free_ char *top = place_top();
+	const char *relative = top ? place_below(dir, top) : NULL;
 	char here[PATH_MAX], *name;
 
 	if (!relative && getcwd(here, sizeof(here)))
-		relative = below(dir, here);
+		relative = place_below(dir, here);
 	if (!relative || !*relative)
 		relative = strrchr(dir, '/') + 1;
 	name = strdup(relative + strspn(relative, "."));

@@ -21,6 +21,14 @@ int place_make(const char *dir, char **ret_dir, struct failure *ret_failure);
 /* Whether the current directory is `dir` (absolute) or below it. */
 bool place_contains_us(const char *dir);
 
+/* What follows `dir` and a slash in `path`; "" for `dir` itself, NULL where
+ * it is not below. Both absolute. */
+const char *place_below(const char *path, const char *dir);
+
+/* The top of the git work tree, or else the current directory. The caller
+ * frees; NULL when memory is short. */
+char *place_top(void);
+
 /* The name of `dir` relative to the top of the git work tree, or else to the
  * current directory, as an entry's name. NULL where it makes none. */
 char *place_default_name(const char *dir);

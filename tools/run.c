@@ -23,9 +23,7 @@ static void run_release(struct run *run)
 {
 	run_unlock(run);
 	wanted_release(&run->wanted);
-	for (size_t i = 0; i < run->count; i++)
-		free(run->roots[i].dir);
-	free(run->roots);
+	run_release_roots(run);
 	free(run->name);
 	free(run->branch);
 	json_decref(run->base);
@@ -40,43 +38,11 @@ static int check(const struct run_plan *plan)
 		return out_error(EXIT_USAGE,
 				 "run: say with --path DIR which directory the "
 				 "command fills");
-	if (plan->paths.count > 1)
+	if (plan->paths.count > 1 && !plan->name)
 		return out_error(EXIT_USAGE,
-				 "run: one --path for each run (%s and %s are "
-				 "two)",
-				 plan->paths.items[0], plan->paths.items[1]);
+				 "run: several --path make one entry; say with "
+				 "--name NAME how it is called");
 	return 0;
-}
-
-static int prepare_root(struct run *run, const char *path, struct failure *f)
-{
-	struct run_root *root = &run->roots[run->count++];
-	int r;
-
-	root->path = path;
-	root->lock = (struct run_lock)RUN_LOCK_INIT;
-	r = place_make(path, &root->dir, f);
-	if (r < 0)
-		return r;
-	if (run->plan->mode != MODE_OFF && place_contains_us(root->dir))
-		return failure_set(f, -EBUSY, EXIT_BUSY,
-				   "%s: the current directory is in it; run "
-				   "from outside of it",
-				   path);
-	return 0;
-}
-
-static int prepare_roots(struct run *run, struct failure *f)
-{
-	const struct strings *paths = &run->plan->paths;
-	int r = 0;
-
-	run->roots = calloc(paths->count, sizeof(*run->roots));
-	if (!run->roots)
-		return failure_set(f, -ENOMEM, EXIT_ERROR, "out of memory");
-	for (size_t i = 0; r == 0 && i < paths->count; i++)
-		r = prepare_root(run, paths->items[i], f);
-	return r;
 }
 
 static int prepare_name(struct run *run, struct failure *f)
@@ -98,7 +64,7 @@ static int prepare_name(struct run *run, struct failure *f)
 
 static int prepare(struct run *run, struct failure *f)
 {
-	int r = prepare_roots(run, f);
+	int r = run_prepare_roots(run, f);
 
 	if (r == 0)
 		r = prepare_name(run, f);

@@ -78,11 +78,14 @@ static int check_inputs(struct run *run, struct failure *f)
 static json_t *params_of(const struct run *run)
 {
 	const json_t *base = json_object_get(run->base, "entry");
-	const char *dir = run->roots[0].dir;
 	json_t *params = client_scope(run->plan->tenant, run->plan->namespace);
 
 	commit_describe(params, run->name, run->branch, &run->wanted);
-	json_object_set_new(params, "dir", rpc_string(dir, strlen(dir)));
+	json_object_set_new(params, "roots", run_roots_json(run));
+	if (run->count == 1)
+		json_object_set_new(params, "dir",
+				    rpc_string(run->roots[0].dir,
+					       strlen(run->roots[0].dir)));
 	if (json_is_object(base))
 		json_object_set(params, "parent", json_object_get(base, "key"));
 	json_object_set_new(params, "only_new",
@@ -102,8 +105,9 @@ static int request(struct run *run, json_t **ret_result, struct failure *f)
 	if (r == 0)
 		r = client_open(true, &c, f);
 	return r < 0 ? r :
-		       client_call(c, "commit", params_of(run), NULL, 0,
-				   ret_result, f);
+		       client_call(c,
+				   run->count == 1 ? "commit" : "commit_roots",
+				   params_of(run), NULL, 0, ret_result, f);
 }
 
 static void report(struct run *run, json_t *result)

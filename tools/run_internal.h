@@ -15,6 +15,7 @@
 struct run_root {
 	const char *path; /* as it was named */
 	char *dir;	  /* absolute */
+	char *name;	  /* of the root in the entry; NULL: is all of it */
 	struct run_lock lock;
 };
 
@@ -35,6 +36,15 @@ struct run {
 /* The key of the inputs as they are now. */
 int run_fingerprint(const struct run *run, struct wanted *ret_wanted,
 		    struct failure *ret_failure);
+
+/* ---- run_roots.c */
+
+/* Fills in the directories of the plan, and makes those that are missing. */
+int run_prepare_roots(struct run *run, struct failure *ret_failure);
+void run_release_roots(struct run *run);
+
+/* [{"dir","root"}], as fs/PROTOCOL.md has it. */
+json_t *run_roots_json(const struct run *run);
 
 /* ---- run_exclusion.c */
 

@@ -13,20 +13,6 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 
-static json_t *roots_json(const struct run *run)
-{
-	json_t *roots = json_array();
-
-	for (size_t i = 0; i < run->count; i++) {
-		const char *dir = run->roots[i].dir;
-
-		json_array_append_new(roots,
-				      json_pack("{s:o}", "dir",
-						rpc_string(dir, strlen(dir))));
-	}
-	return roots;
-}
-
 static json_t *lookup_params(const struct run *run, bool only_exact)
 {
 	const struct run_plan *plan = run->plan;
@@ -46,7 +32,7 @@ static json_t *lookup_params(const struct run *run, bool only_exact)
 				    client_strings(&plan->restore_prefixes));
 	json_object_set_new(params, "only_exact", json_boolean(only_exact));
 	json_object_set_new(params, "mode", json_string("rw"));
-	json_object_set_new(params, "roots", roots_json(run));
+	json_object_set_new(params, "roots", run_roots_json(run));
 	return params;
 }
 

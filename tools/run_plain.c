@@ -97,6 +97,12 @@ static int call(const struct run *run, const char *method, json_t *params,
 
 int run_plain_prepare(struct run *run, json_t *params, struct failure *f)
 {
+	if (run->count > 1) {
+		json_decref(params);
+		return failure_set(f, -EOPNOTSUPP, EXIT_ERROR,
+				   "several directories of one entry can only "
+				   "be mounted");
+	}
 	json_object_set_new(params, "adopt", json_boolean(run->plan->adopt));
 	return call(run, "prepare_plain", params, &run->base, f);
 }

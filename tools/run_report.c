@@ -9,7 +9,7 @@
 
 /* ---- the object */
 
-static json_t *roots_json(const struct run *run)
+static json_t *report_roots(const struct run *run)
 {
 	json_t *roots = json_array();
 
@@ -18,10 +18,11 @@ static json_t *roots_json(const struct run *run)
 
 		json_array_append_new(
 			roots,
-			json_pack("{s:o, s:o}", "path",
+			json_pack("{s:o, s:o, s:s?}", "path",
 				  rpc_string(root->path, strlen(root->path)),
 				  "dir",
-				  rpc_string(root->dir, strlen(root->dir))));
+				  rpc_string(root->dir, strlen(root->dir)),
+				  "root", root->name));
 	}
 	return roots;
 }
@@ -52,7 +53,7 @@ void run_report_begin(struct run *run)
 			  rpc_string(run->branch, strlen(run->branch)), "mode",
 			  mode_name(run->plan->mode), "outcome", "miss", "rule",
 			  "none", "mounted", 0, "ran", 0, "committed", 0,
-			  "roots", roots_json(run));
+			  "roots", report_roots(run));
 	copy_root(run);
 }
 

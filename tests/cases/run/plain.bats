@@ -182,3 +182,12 @@ is_plain() {
 	[ "$(ran)" -eq 1 ]
 	[ "$(cat out/x)" = x ]
 }
+
+@test "several directories are not written out: the command runs all the same" {
+	run larder run --materialize --name demo --path a --path b --key one \
+		-- touch a/x
+	[ "$status" -eq 0 ]
+	[[ $output == *'only be mounted'* ]]
+	[ -e a/x ]
+	[ "$(larder list --json | jq '.entries | length')" -eq 0 ]
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The method `commit_roots`: several mounts become one entry. Each is put into
+ * the store by itself; then they are joined and the entry is published; and
+ * only then does each mount learn what it was committed as, so that a failure
+ * leaves them all as they were.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/clock.h"
+#include "store/base/log.h"
+#include "store/roots.h"
+
+#include "control_internal.h"
+
+struct part {
+	char *dir;
+	const char *name;
+	struct mount *mnt; /* acquired */
+	struct view_commit *commit;
+	struct digest before; /* what it was before the commit, if known */
+	bool had_before;
+};
+
+struct roots_commit {
+	struct control_call *call;
+	struct entry entry;
+	struct part parts[ROOTS_MAX];
+	struct root roots[ROOTS_MAX];
+	size_t count;
+	struct ingest_result added, result;
+	bool published; /* the entry is there */
+};
+
+static void roots_commit_release(struct roots_commit *c)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		struct part *p = &c->parts[i];
+
+		if (p->commit)
+			view_commit_end(p->commit, c->published);
+		if (p->mnt)
+			mount_release(p->mnt);
+		mount_unref(p->mnt);
+		free(p->dir);
+	}
+	entry_release(&c->entry);
+}
+
+int control_root(struct control_call *call, const json_t *root, char **ret_dir,
+		 const char **ret_name)
+{
+	const json_t *name = json_object_get(root, "root");
+	_cleanup_free_ char *dir =
+		rpc_bytes(json_object_get(root, "dir"), NULL);
+
+	if (!dir || dir[0] != '/')
+		return mounts_fail(&call->err, -EINVAL, 2,
+				   "the directory of a root must be absolute");
+	if (name && (!json_is_string(name) ||
+		     roots_check_name(json_string_value(name)) < 0))
+		return mounts_fail(&call->err, -EINVAL, 2,
+				   "%.500s cannot be a root of an entry", dir);
+	*ret_name = json_string_value(name);
+	*ret_dir = steal_ptr(&dir);
+	return 0;
+}
+
+static int parse(struct roots_commit *c)
+{
+	const json_t *list = json_object_get(c->call->params, "roots"), *root;
+	size_t i;
+
+	if (json_array_size(list) == 0 || json_array_size(list) > ROOTS_MAX)
+		return mounts_fail(&c->call->err, -EINVAL, 2,
+				   "an entry has 1 to %d roots", ROOTS_MAX);
+	json_array_foreach(list, i, root)
+	{
+		struct part *p = &c->parts[i];
+		int r = control_root(c->call, root, &p->dir, &p->name);
+
+		if (r < 0)
+			return r;
+		c->count++;
+		if (!p->name)
+			return mounts_fail(&c->call->err, -EINVAL, 2,
+					   "a root of an entry has no name");
+	}
+	return 0;
+}
+
+static int acquire_all(struct roots_commit *c)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < c->count; i++)
+		r = control_acquire(c->call, c->parts[i].dir, "commit",
+				    &c->parts[i].mnt);
+	return r;
+}
+
+static int store_part(struct roots_commit *c, size_t i)
+{
+	struct part *p = &c->parts[i];
+	struct ingest_result res;
+	int r;
+
+	p->had_before = view_catalog(mount_view(p->mnt), &p->before);
+	r = view_commit_begin(mount_view(p->mnt), c->call->config->store,
+			      control_progress(c->call), &p->commit, &res);
+	if (r < 0)
+		return control_fail(c->call, r, p->dir);
+	c->roots[i] = (struct root){ p->name, res.catalog };
+	c->added.read_bytes += res.read_bytes;
+	c->added.new_chunks += res.new_chunks;
+	c->added.new_bytes += res.new_bytes;
+	c->added.stored_bytes += res.stored_bytes;
+	c->added.new_files += res.new_files;
+	return 0;
+}
+
+/* The entry that it was built on may be gone by now. */
+static void find_parent(struct roots_commit *c)
+{
+	_cleanup_entry_ struct entry parent = ENTRY_INIT;
+	struct entry *e = &c->entry;
+
+	if (e->parent[0] &&
+	    index_get_entry(store_index(c->call->config->store), e->tenant,
+			    e->namespace, e->name, e->parent, &parent) == 0)
+		e->parent_catalog = parent.catalog;
+}
+
+static int publish(struct roots_commit *c)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < c->count; i++)
+		r = store_part(c, i);
+	if (r < 0)
+		return r;
+	find_parent(c);
+	r = roots_join(c->call->config->store, c->roots, c->count, &c->added,
+		       &c->entry, &c->result);
+	if (r < 0)
+		return control_fail(c->call, r, c->entry.name);
+	c->published = true;
+	return 0;
+}
+
+/* Each mount stands for its part of the entry from now on. */
+static void tell_mounts(struct roots_commit *c)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		struct entry part = c->entry; /* borrowed strings */
+		int r;
+
+		part.catalog = c->roots[i].catalog;
+		r = mount_set_entry(c->parts[i].mnt, &part);
+		if (r < 0)
+			log_warn(r, "remembering what %s was committed as",
+				 c->parts[i].dir);
+	}
+}
+
+static bool is_unchanged(const struct roots_commit *c)
+{
+	for (size_t i = 0; i < c->count; i++)
+		if (!c->parts[i].had_before ||
+		    !digest_equal(&c->parts[i].before, &c->roots[i].catalog))
+			return false;
+	return true;
+}
+
+static int method_commit_roots(struct control_call *call, json_t **ret_result)
+{
+	_cleanup_(
+		roots_commit_release) struct roots_commit c = { .call = call };
+	int64_t start = clock_mono_ns();
+	int r;
+
+	r = control_new_entry(call, &c.entry);
+	if (r == 0 && control_is_taken(call, &c.entry, ret_result))
+		return 0;
+	if (r == 0)
+		r = parse(&c);
+	if (r == 0)
+		r = acquire_all(&c);
+	if (r == 0)
+		r = publish(&c);
+	if (r < 0)
+		return r;
+	tell_mounts(&c);
+	*ret_result = json_pack(
+		"{s:o, s:o, s:I, s:b, s:b}", "entry",
+		control_entry_json(&c.entry, false), "result",
+		control_result_json(&c.result), "elapsed_ms",
+		(json_int_t)((clock_mono_ns() - start) / 1000000), "unchanged",
+		is_unchanged(&c), "published", c.result.published);
+	return 0;
+}
+
+const struct control_method control_roots_methods[] = {
+	{ "commit_roots", method_commit_roots },
+	{ NULL, NULL },
+};
