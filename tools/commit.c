@@ -9,11 +9,13 @@
 #include <stdio.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd.h"
 #include "format.h"
 #include "fs/rpc.h"
+#include "mappings.h"
 #include "store/base/cleanup.h"
 
 #define CHANGED_NAMED 5 /* paths in a warning */
@@ -22,9 +24,15 @@ int commit_flush(const char *dir, struct failure *ret_failure)
 {
 	_cleanup_close_ int fd =
 		open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+	int r;
 
-	if (fd >= 0 && syncfs(fd) == 0)
-		return 0;
+	if (fd >= 0 && fstat(fd, &st) == 0 && syncfs(fd) == 0) {
+		r = mappings_flush(st.st_dev);
+		errno = -r;
+		if (r == 0)
+			return 0;
+	}
 	return failure_set(ret_failure, -errno, EXIT_ERROR,
 			   "cannot write back %s: %s", dir, strerror(errno));
 }
