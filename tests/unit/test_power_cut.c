@@ -141,7 +141,7 @@ static struct view *open_at(int dirfd, bool *ret_damaged)
 /* Changes after the cut are kept, too. */
 static void assert_goes_on(int dirfd, struct view **v)
 {
-	struct view_cred cred = { 0, 0 };
+	struct view_cred cred = { .uid = 0 };
 	struct view_attr a;
 	uint64_t before;
 	bool damaged;
