@@ -102,7 +102,8 @@ void choose_init(struct choose *c, enum choose_kind kind, uint64_t seed,
 
 	*c = (struct choose){ .rng = seed * 2 + 1,
 			      .kind = kind,
-			      .mapped = ops->map_write };
+			      .mapped = ops->map_write,
+			      .opens = ops->open };
 	for (i = 0; i < 8; i++)
 		choose_number(c, 2);
 	c->max_file = sizes[choose_number(c, 5)];
@@ -365,7 +366,7 @@ static bool choose_open(struct choose *c, struct model *m, struct step *s)
 {
 	s->a = any_slot(c, m, s->kind == STEP_CLOSE);
 	s->mode = 0644;
-	if (!s->a)
+	if (!s->a || !c->opens)
 		return false;
 	if (s->kind == STEP_TMPFILE) {
 		s->b = one_in(c, 3) ? own("") : path_of_type(c, m, S_IFDIR);

@@ -25,6 +25,7 @@ struct choose {
 	unsigned names;	   /* how many new names a directory may get */
 	bool root;	   /* owners and privileges may be changed */
 	bool mapped;	   /* there are mappings */
+	bool opens;	   /* files can be held open */
 	bool tmpfile;	   /* there are files without a name */
 	size_t nodes;	   /* in the tree, when last counted */
 	unsigned count_in; /* steps until it is counted again */

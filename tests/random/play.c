@@ -111,6 +111,18 @@ void play_new_mount(struct play *p)
 	model_each(p->model.root, forget_numbers, NULL);
 }
 
+static void forget_mtime(void *arg, struct model_node *n)
+{
+	(void)arg;
+	model_time_unknown(&n->mtime);
+}
+
+void play_new_tree(struct play *p)
+{
+	play_new_mount(p);
+	model_each(p->model.root, forget_mtime, NULL);
+}
+
 /* --- looking --- */
 
 static bool step_look(struct play *p, const struct step *s)

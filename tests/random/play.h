@@ -42,11 +42,17 @@ bool play_step(struct play *p, const struct step *s);
  * bytes, holes, targets, attributes. */
 bool play_compare(struct play *p);
 
+/* The same without the open files. */
+bool play_compare_tree(struct play *p);
+
 /* Closes all open files on both sides. */
 void play_close_all(struct play *p);
 
 /* What a new mount of a commit does not keep is not known any more: inode
  * numbers, ctimes and atimes. */
 void play_new_mount(struct play *p);
+
+/* The same for another tree to which the same steps were done: mtimes, too. */
+void play_new_tree(struct play *p);
 
 #endif

@@ -75,11 +75,12 @@ static uint64_t tree_hash(struct view *v)
 	return map_hash_bytes(dump.data, dump.len, 1);
 }
 
-static void do_step(struct tree_model *m, unsigned k)
+static void do_step(struct fixture_random *w, unsigned k)
 {
 	struct view *v = fx.view;
 
 	if (k == RESET_AT) {
+		play_close_all(&w->play);
 		assert_int_equal(view_reset(v, NULL, NULL), 0);
 		return;
 	}
@@ -90,19 +91,19 @@ static void do_step(struct tree_model *m, unsigned k)
 	else if (k % RECLAIM_EACH == 0)
 		(void)view_reclaim(v);
 	else
-		assert_true(tree_model_step(m, &fixture_ops, &fx));
+		assert_true(fixture_random_step(w));
 }
 
 /* Fills `states`. The model follows a reset by loading the tree. */
 static void record(void)
 {
-	struct tree_model *m = tree_model_new(11, FILE_MAX);
+	struct fixture_random w;
 	unsigned k;
 
-	assert_int_equal(tree_model_load(m, &fixture_ops, &fx), 0);
+	fixture_random_init(&w, &fx, 11, FILE_MAX);
 	states[0].tree = tree_hash(fx.view);
 	for (k = 1; k <= STEPS; k++) {
-		do_step(m, k);
+		do_step(&w, k);
 		states[k] = states[k - 1];
 		states[k].notes = disk_record_count();
 		states[k].tree = tree_hash(fx.view);
@@ -110,11 +111,11 @@ static void record(void)
 			states[k].synced = k;
 		if (k != RESET_AT)
 			continue;
-		tree_model_free(m);
-		m = tree_model_new(12, FILE_MAX);
-		assert_int_equal(tree_model_load(m, &fixture_ops, &fx), 0);
+		fixture_random_release(&w);
+		fixture_random_init(&w, &fx, 12, FILE_MAX);
 	}
-	tree_model_free(m);
+	play_close_all(&w.play);
+	fixture_random_release(&w);
 }
 
 /* Which of the states from `first` to `last` it is; -1: none. */

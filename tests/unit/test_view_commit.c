@@ -91,7 +91,7 @@ static void change_much(void)
 	assert_int_equal(ops->truncate(&fx, "holes", 9000000), 0);
 	assert_int_equal(ops->create(&fx, "hole", 0600), 0);
 	assert_int_equal(ops->truncate(&fx, "hole", 5000), 0);
-	assert_int_equal(ops->setxattr(&fx, "new", "user.x", "y", 1), 0);
+	assert_int_equal(ops->setxattr(&fx, "new", "user.x", "y", 1, 0), 0);
 	if (!fx.base)
 		return;
 	assert_int_equal(ops->rename(&fx, "dir", "other/dir", 0), 0);
@@ -462,7 +462,7 @@ static void test_beside_rewriting(void **state)
 
 struct meddler {
 	struct progress progress;
-	struct tree_model *model;
+	struct fixture_random random;
 	uint8_t *bytes; /* OWN_BYTES */
 	unsigned calls;
 };
@@ -495,15 +495,15 @@ static int meddle(void *arg, const char *phase, uint64_t done_files,
 		return 0;
 	m->calls++;
 	for (i = 0; i < 20; i++)
-		assert_true(tree_model_step(m->model, ops, &fx));
+		assert_true(fixture_random_change(&m->random));
 	/* The last bytes first: they are read last. */
 	for (i = 1; i <= OWN_BYTES / 100000; i += 7)
 		assert_int_equal(ops->write(&fx, "own", "overwritten", 11,
 					    OWN_BYTES - i * 100000),
 				 11);
 	if (m->calls == 1) {
-		assert_int_equal(ops->punch(&fx, "own", OWN_BYTES / 2, 900000),
-				 0);
+		assert_int_equal(
+			fixture_punch(&fx, "own", OWN_BYTES / 2, 900000), 0);
 		assert_int_equal(ops->write(&fx, "own", "refilled", 8,
 					    OWN_BYTES / 2 + 5000),
 				 8);
@@ -526,8 +526,8 @@ static void test_meddled_with(void **state)
 
 	(void)state;
 	m.bytes = malloc(OWN_BYTES);
-	m.model = tree_model_new(9, 700000);
-	assert_true(m.bytes && m.model);
+	assert_non_null(m.bytes);
+	fixture_random_init(&m.random, &fx, 9, 700000);
 	for (round = 0; round < 3; round++) {
 		_cleanup_buf_ struct buf before = BUF_INIT, entry = BUF_INIT;
 
@@ -550,36 +550,40 @@ static void test_meddled_with(void **state)
 		commit(key, &r);
 		assert_entry_is_view(&r.catalog);
 	}
+	play_close_all(&m.random.play);
 	fixture_reopen(&fx);
 	assert_entry_is_view(&r.catalog);
-	tree_model_free(m.model);
+	fixture_random_release(&m.random);
 	free(m.bytes);
 }
 
 /* Random operations with commits and replays in between. */
 static void test_random_with_commits(void **state)
 {
-	struct tree_model *m = tree_model_new(77, 700000);
+	struct fixture_random w;
 	struct ingest_result r;
 	char key[16];
 	unsigned i;
 
 	(void)state;
-	assert_non_null(m);
+	fixture_random_init(&w, &fx, 77, 700000);
 	for (i = 1; i <= 4000; i++) {
-		if (!tree_model_step(m, ops, &fx))
-			fail_msg("seed 77 step %u", i);
+		if (!fixture_random_step(&w))
+			fail_msg("step %u", i);
 		if (i % 200 == 0) {
 			snprintf(key, sizeof(key), "k%u", i);
 			commit(key, &r);
 			assert_entry_is_view(&r.catalog);
 		}
-		if (i % 300 == 0)
+		if (i % 300 == 0) {
+			play_close_all(&w.play);
 			fixture_reopen(&fx);
+		}
 		if (i % 100 == 0)
-			assert_true(tree_model_compare(m, ops, &fx));
+			fixture_random_assert_same(&w);
 	}
-	tree_model_free(m);
+	play_close_all(&w.play);
+	fixture_random_release(&w);
 }
 
 #define BASE(f) FIXTURE_TEST(f, fixture_setup_base, &fx)

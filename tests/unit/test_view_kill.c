@@ -36,12 +36,12 @@
 #define SEED 5
 #define FILE_MAX 500000
 
-static bool step(struct tree_model *m, struct fixture *fx, unsigned n)
+static bool step(struct fixture_random *w, struct fixture *fx, unsigned n)
 {
 	struct ingest_result r;
 	char key[16];
 
-	if (!tree_model_step(m, &fixture_ops, fx))
+	if (!fixture_random_step(w))
 		return false;
 	if (n % CHECKPOINT_EACH == 0)
 		return upper_checkpoint(&fx->view->upper) == 0;
@@ -55,8 +55,8 @@ static bool step(struct tree_model *m, struct fixture *fx, unsigned n)
 static void test_child(void **state)
 {
 	const char *dir = getenv(CHILD_DIR);
-	struct tree_model *m = tree_model_new(SEED, FILE_MAX);
 	_cleanup_free_ char *path = io_path("%s/answered", dir);
+	struct fixture_random w;
 	_cleanup_close_ int fd = -1;
 	uint32_t n, steps = (uint32_t)strtoul(getenv(CHILD_STEPS), NULL, 10);
 	struct fixture fx;
@@ -66,12 +66,14 @@ static void test_child(void **state)
 	fd = open(path, O_CREAT | O_WRONLY, 0600);
 	assert_true(fd >= 0);
 	fixture_open_at(&fx, dir);
+	fixture_random_init(&w, &fx, SEED, FILE_MAX);
 	for (n = 1; n <= steps; n++) {
-		assert_true(step(m, &fx, n));
+		assert_true(step(&w, &fx, n));
 		assert_int_equal(io_pwrite(fd, &n, sizeof(n), 0), 0);
 	}
+	play_close_all(&w.play);
+	fixture_random_release(&w);
 	fixture_close(&fx);
-	tree_model_free(m);
 }
 
 static void run_child(const char *dir, const char *point, unsigned at)
@@ -115,31 +117,48 @@ static uint32_t answered(const char *dir)
 	return n;
 }
 
+/* Whether `left` is what the steps made of `here`. */
+static bool is_same(struct fixture_random *w, struct fixture *left,
+		    struct fixture *here)
+{
+	bool same;
+
+	play_new_tree(&w->play);
+	w->play.fs = left;
+	same = play_compare_tree(&w->play);
+	play_new_tree(&w->play);
+	w->play.fs = here;
+	w->play.failed = NULL;
+	return same;
+}
+
 /* What the child left, against the same steps done here. */
 static void check(const char *dir)
 {
-	struct tree_model *m = tree_model_new(SEED, FILE_MAX);
 	uint32_t n, done = answered(dir);
 	struct fixture left, here;
+	struct fixture_random w;
 	struct ingest_result r;
 
 	fixture_open_at(&left, dir);
 	assert_false(left.damaged);
 	fixture_open(&here, NULL);
+	fixture_random_init(&w, &here, SEED, FILE_MAX);
 	for (n = 1; n <= done; n++)
-		assert_true(tree_model_step(m, &fixture_ops, &here));
+		assert_true(fixture_random_step(&w));
 	/* The step that was not answered may have happened. */
-	if (!tree_model_compare(m, &fixture_ops, &left)) {
-		assert_true(tree_model_step(m, &fixture_ops, &here));
-		assert_true(tree_model_compare(m, &fixture_ops, &left));
+	if (!is_same(&w, &left, &here)) {
+		assert_true(fixture_random_step(&w));
+		assert_true(is_same(&w, &left, &here));
 	}
 	/* And it goes on working. */
 	assert_int_equal(fixture_write(&left, "after", "x"), 0);
 	assert_int_equal(fixture_commit(&left, "after", &r), 0);
 	fixture_assert_diff(left.view, "");
+	play_close_all(&w.play);
+	fixture_random_release(&w);
 	fixture_close(&left);
 	fixture_close(&here);
-	tree_model_free(m);
 }
 
 static void make_dir(char dir[256])

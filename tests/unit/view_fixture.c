@@ -24,8 +24,6 @@
 
 #include "view_fixture.h"
 
-static const struct view_cred cred = { 0 };
-
 /* --- the base --- */
 
 static void put_file(int dirfd, const char *path, const void *data, size_t len,
@@ -153,17 +151,40 @@ void fixture_reopen(struct fixture *fx)
 	assert_false(fx->damaged);
 }
 
-static void open_stores(struct fixture *fx)
+static void open_state(struct fixture *fx)
 {
-	_cleanup_free_ char *store = io_path("%s/store", fx->dir);
 	_cleanup_free_ char *state = io_path("%s/state", fx->dir);
 
-	assert_true(store && state);
-	assert_int_equal(store_open(store, &fx->store), 0);
-	assert_int_equal(fetch_new(16 << 20, &fx->fetch), 0);
+	assert_non_null(state);
 	assert_true(mkdir(state, 0700) == 0 || errno == EEXIST);
 	fx->state = open(state, O_RDONLY | O_DIRECTORY);
 	assert_true(fx->state >= 0);
+}
+
+static void open_stores(struct fixture *fx)
+{
+	_cleanup_free_ char *store = io_path("%s/store", fx->dir);
+
+	assert_non_null(store);
+	assert_int_equal(store_open(store, &fx->store), 0);
+	assert_int_equal(fetch_new(16 << 20, &fx->fetch), 0);
+	open_state(fx);
+}
+
+void fixture_view_renew(struct fixture *fx, struct store_tree *base)
+{
+	_cleanup_free_ char *state = io_path("%s/state", fx->dir);
+
+	assert_non_null(state);
+	fixture_view_close(fx);
+	close(fx->state);
+	assert_int_equal(io_remove_tree(AT_FDCWD, state), 0);
+	open_state(fx);
+	store_tree_ref(base);
+	store_tree_unref(fx->base);
+	fx->base = base;
+	fixture_view_open(fx);
+	assert_false(fx->damaged);
 }
 
 void fixture_open(struct fixture *fx, void (*make)(int dirfd))
@@ -234,369 +255,9 @@ int fixture_commit(struct fixture *fx, const char *key,
 	return view_commit(fx->view, fx->store, fx->progress, &e, ret_result);
 }
 
-/* --- by path --- */
-
-static int lookup(struct view *v, uint64_t parent, const char *name, size_t len,
-		  uint64_t *ret_ino)
-{
-	struct view_attr a;
-	int r = view_lookup(v, parent, name, len, &a);
-
-	if (r < 0)
-		return r;
-	view_forget(v, a.ino, 1);
-	*ret_ino = a.ino;
-	return 0;
-}
-
-/* The directory of a path and its last name. */
-static int walk(struct fixture *fx, const char *path, uint64_t *ret_dir,
-		const char **ret_name)
-{
-	uint64_t dir = VIEW_ROOT;
-	const char *slash;
-	int r;
-
-	while ((slash = strchr(path, '/'))) {
-		r = lookup(fx->view, dir, path, (size_t)(slash - path), &dir);
-		if (r < 0)
-			return r;
-		path = slash + 1;
-	}
-	*ret_dir = dir;
-	*ret_name = path;
-	return 0;
-}
-
-static int resolve(struct fixture *fx, const char *path, uint64_t *ret_ino)
-{
-	const char *name;
-	uint64_t dir;
-	int r = walk(fx, path, &dir, &name);
-
-	if (r < 0)
-		return r;
-	if (*name == '\0') {
-		*ret_ino = dir;
-		return 0;
-	}
-	return lookup(fx->view, dir, name, strlen(name), ret_ino);
-}
-
-uint64_t fixture_ino(struct fixture *fx, const char *path)
-{
-	uint64_t ino;
-
-	return resolve(fx, path, &ino) == 0 ? ino : 0;
-}
-
-void fixture_attr(struct fixture *fx, const char *path,
-		  struct view_attr *ret_attr)
-{
-	uint64_t ino = fixture_ino(fx, path);
-
-	assert_true(ino != 0);
-	assert_int_equal(view_getattr(fx->view, ino, ret_attr), 0);
-}
-
-/* --- the calls of tree_model --- */
-
-static int op_mkdir(void *fs, const char *path, unsigned mode)
-{
-	struct fixture *fx = fs;
-	struct view_attr a;
-	const char *name;
-	uint64_t dir;
-	int r = walk(fx, path, &dir, &name);
-
-	if (r == 0)
-		r = view_mkdir(fx->view, dir, name, strlen(name), mode, &cred,
-			       &a);
-	if (r == 0)
-		view_forget(fx->view, a.ino, 1);
-	return r;
-}
-
-static int op_create(void *fs, const char *path, unsigned mode)
-{
-	struct fixture *fx = fs;
-	struct view_attr a;
-	const char *name;
-	uint64_t dir;
-	int r = walk(fx, path, &dir, &name);
-
-	if (r == 0)
-		r = view_mknod(fx->view, dir, name, strlen(name),
-			       S_IFREG | mode, 0, &cred, &a);
-	if (r == 0)
-		view_forget(fx->view, a.ino, 1);
-	return r;
-}
-
-static int op_symlink(void *fs, const char *target, const char *path)
-{
-	struct fixture *fx = fs;
-	struct view_attr a;
-	const char *name;
-	uint64_t dir;
-	int r = walk(fx, path, &dir, &name);
-
-	if (r == 0)
-		r = view_symlink(fx->view, dir, name, strlen(name), target,
-				 &cred, &a);
-	if (r == 0)
-		view_forget(fx->view, a.ino, 1);
-	return r;
-}
-
-static int op_link(void *fs, const char *from, const char *to)
-{
-	struct fixture *fx = fs;
-	struct view_attr a;
-	const char *name;
-	uint64_t dir, ino;
-	int r = resolve(fx, from, &ino);
-
-	if (r == 0)
-		r = walk(fx, to, &dir, &name);
-	if (r == 0)
-		r = view_link(fx->view, ino, dir, name, strlen(name), &a);
-	if (r == 0)
-		view_forget(fx->view, a.ino, 1);
-	return r;
-}
-
-static int op_unlink(void *fs, const char *path)
-{
-	struct fixture *fx = fs;
-	const char *name;
-	uint64_t dir;
-	int r = walk(fx, path, &dir, &name);
-
-	return r < 0 ? r : view_unlink(fx->view, dir, name, strlen(name));
-}
-
-static int op_rmdir(void *fs, const char *path)
-{
-	struct fixture *fx = fs;
-	const char *name;
-	uint64_t dir;
-	int r = walk(fx, path, &dir, &name);
-
-	return r < 0 ? r : view_rmdir(fx->view, dir, name, strlen(name));
-}
-
-static int op_rename(void *fs, const char *from, const char *to, unsigned flags)
-{
-	struct fixture *fx = fs;
-	const char *name, *new_name;
-	uint64_t dir, new_dir;
-	int r = walk(fx, from, &dir, &name);
-
-	if (r == 0)
-		r = walk(fx, to, &new_dir, &new_name);
-	if (r < 0)
-		return r;
-	return view_rename(fx->view, dir, name, strlen(name), new_dir, new_name,
-			   strlen(new_name), flags);
-}
-
-static ssize_t op_write(void *fs, const char *path, const void *buf, size_t len,
-			uint64_t off)
-{
-	struct fixture *fx = fs;
-	uint64_t ino;
-	int r = resolve(fx, path, &ino);
-
-	return r < 0 ? r : view_write(fx->view, ino, buf, len, off, false);
-}
-
-static int set(struct fixture *fx, const char *path, unsigned what,
-	       const struct view_attr *attr)
-{
-	struct view_attr a;
-	uint64_t ino;
-	int r = resolve(fx, path, &ino);
-
-	return r < 0 ? r : view_setattr(fx->view, ino, what, attr, &a);
-}
-
-static int op_truncate(void *fs, const char *path, uint64_t size)
-{
-	const struct view_attr a = { .size = size };
-
-	return set(fs, path, VIEW_SET_SIZE, &a);
-}
-
-static int op_chmod(void *fs, const char *path, unsigned mode)
-{
-	const struct view_attr a = { .mode = mode };
-
-	return set(fs, path, VIEW_SET_MODE, &a);
-}
-
-static int op_punch(void *fs, const char *path, uint64_t off, uint64_t len)
-{
-	struct fixture *fx = fs;
-	uint64_t ino;
-	int r = resolve(fx, path, &ino);
-
-	return r < 0 ? r :
-		       view_fallocate(fx->view, ino,
-				      FALLOC_FL_PUNCH_HOLE |
-					      FALLOC_FL_KEEP_SIZE,
-				      off, len);
-}
-
-static int op_zero(void *fs, const char *path, uint64_t off, uint64_t len)
-{
-	struct fixture *fx = fs;
-	uint64_t ino;
-	int r = resolve(fx, path, &ino);
-
-	return r < 0 ? r :
-		       view_fallocate(fx->view, ino, FALLOC_FL_ZERO_RANGE, off,
-				      len);
-}
-
-static ssize_t op_copy(void *fs, const char *from, uint64_t from_off,
-		       const char *to, uint64_t to_off, uint64_t len)
-{
-	struct fixture *fx = fs;
-	uint64_t a, b;
-	int r = resolve(fx, from, &a);
-
-	if (r == 0)
-		r = resolve(fx, to, &b);
-	return r < 0 ? r :
-		       view_copy_range(fx->view, a, from_off, b, to_off, len);
-}
-
-static int op_setxattr(void *fs, const char *path, const char *name,
-		       const void *value, size_t len)
-{
-	struct fixture *fx = fs;
-	uint64_t ino;
-	int r = resolve(fx, path, &ino);
-
-	return r < 0 ? r : view_setxattr(fx->view, ino, name, value, len, 0);
-}
-
-static int op_removexattr(void *fs, const char *path, const char *name)
-{
-	struct fixture *fx = fs;
-	uint64_t ino;
-	int r = resolve(fx, path, &ino);
-
-	return r < 0 ? r : view_removexattr(fx->view, ino, name);
-}
-
-static int op_stat(void *fs, const char *path, struct tree_stat *ret_stat)
-{
-	struct fixture *fx = fs;
-	struct view_attr a;
-	uint64_t ino;
-	int r = resolve(fx, path, &ino);
-
-	if (r == 0)
-		r = view_getattr(fx->view, ino, &a);
-	if (r == 0)
-		*ret_stat = (struct tree_stat){ a.mode, a.nlink, a.size };
-	return r;
-}
-
-static ssize_t op_read(void *fs, const char *path, void *buf, size_t len,
-		       uint64_t off)
-{
-	struct fixture *fx = fs;
-	uint64_t ino;
-	int r = resolve(fx, path, &ino);
-
-	return r < 0 ? r : view_read(fx->view, ino, buf, len, off);
-}
-
-static ssize_t op_readlink(void *fs, const char *path, char *buf, size_t size)
-{
-	struct fixture *fx = fs;
-	uint64_t ino;
-	int r = resolve(fx, path, &ino);
-
-	return r < 0 ? r : view_readlink(fx->view, ino, buf, size);
-}
-
-static ssize_t op_getxattr(void *fs, const char *path, const char *name,
-			   void *buf, size_t size)
-{
-	struct fixture *fx = fs;
-	uint64_t ino;
-	int r = resolve(fx, path, &ino);
-
-	return r < 0 ? r : view_getxattr(fx->view, ino, name, buf, size);
-}
-
-static int collect_name(void *arg, const char *name, size_t len,
-			const struct view_attr *attr, uint64_t next)
-{
-	struct buf *out = arg;
-
-	(void)attr;
-	(void)next;
-	if (name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')))
-		return 0;
-	buf_put_u16(out, (uint16_t)len);
-	buf_put(out, name, len);
-	return 0;
-}
-
-static int op_list(void *fs, const char *path,
-		   void (*each)(void *arg, const char *name, size_t len),
-		   void *arg)
-{
-	_cleanup_buf_ struct buf names = BUF_INIT;
-	struct fixture *fx = fs;
-	struct cursor c;
-	uint64_t ino;
-	int r = resolve(fx, path, &ino);
-
-	if (r == 0)
-		r = view_readdir(fx->view, ino, 0, false, collect_name, &names);
-	if (r < 0)
-		return r;
-	cursor_init(&c, names.data, names.len);
-	while (cursor_left(&c) > 0) {
-		uint16_t len = cursor_u16(&c);
-
-		each(arg, cursor_bytes(&c, len), len);
-	}
-	return 0;
-}
-
-const struct tree_ops fixture_ops = {
-	.mkdir = op_mkdir,
-	.create = op_create,
-	.symlink = op_symlink,
-	.link = op_link,
-	.unlink = op_unlink,
-	.rmdir = op_rmdir,
-	.rename = op_rename,
-	.write = op_write,
-	.truncate = op_truncate,
-	.punch = op_punch,
-	.zero = op_zero,
-	.copy = op_copy,
-	.chmod = op_chmod,
-	.setxattr = op_setxattr,
-	.removexattr = op_removexattr,
-	.stat = op_stat,
-	.read = op_read,
-	.readlink = op_readlink,
-	.getxattr = op_getxattr,
-	.list = op_list,
-};
-
 int fixture_mkdir(struct fixture *fx, const char *path)
 {
-	return op_mkdir(fx, path, 0755);
+	return fixture_ops.mkdir(fx, path, 0755);
 }
 
 int fixture_write(struct fixture *fx, const char *path, const char *text)
@@ -605,24 +266,83 @@ int fixture_write(struct fixture *fx, const char *path, const char *text)
 	int r;
 
 	if (fixture_ino(fx, path) == 0)
-		r = op_create(fx, path, 0644);
+		r = fixture_ops.create(fx, path, 0644);
 	else
-		r = op_truncate(fx, path, 0);
+		r = fixture_ops.truncate(fx, path, 0);
 	if (r < 0)
 		return r;
-	n = op_write(fx, path, text, strlen(text), 0);
+	n = fixture_ops.write(fx, path, text, strlen(text), 0);
 	return n < 0 ? (int)n : 0;
+}
+
+int fixture_punch(struct fixture *fx, const char *path, uint64_t off,
+		  uint64_t len)
+{
+	return fixture_ops.fallocate(
+		fx, path, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len);
 }
 
 void fixture_assert_content(struct fixture *fx, const char *path,
 			    const char *text)
 {
 	char buf[256];
-	ssize_t n = op_read(fx, path, buf, sizeof(buf) - 1, 0);
+	ssize_t n = fixture_ops.read(fx, path, buf, sizeof(buf) - 1, 0);
 
 	assert_true(n >= 0);
 	buf[n] = '\0';
 	assert_string_equal(buf, text);
+}
+
+/* --- random steps --- */
+
+void fixture_random_init(struct fixture_random *w, struct fixture *fx,
+			 uint64_t seed, uint64_t max_file)
+{
+	w->seed = seed;
+	play_init(&w->play, &fixture_ops, fx, 0, 0);
+	assert_int_equal(play_load(&w->play, &fixture_ops, fx), 0);
+	choose_init(&w->choose, CHOOSE_TREE, seed, &fixture_ops);
+	w->choose.root = true;
+	w->choose.tmpfile = true;
+	w->choose.max_file = max_file;
+}
+
+void fixture_random_release(struct fixture_random *w)
+{
+	play_release(&w->play);
+}
+
+static bool random_step(struct fixture_random *w, bool look)
+{
+	char line[1024];
+	struct step s;
+	bool same;
+
+	choose_step(&w->choose, &w->play.model, &s);
+	same = (!look && s.kind >= STEP_STAT) || play_step(&w->play, &s);
+	if (!same) {
+		step_format(&s, line, sizeof(line));
+		print_error("seed %" PRIu64 ": %s: %s\n", w->seed, line,
+			    w->play.failure);
+	}
+	step_release(&s);
+	return same;
+}
+
+bool fixture_random_step(struct fixture_random *w)
+{
+	return random_step(w, true);
+}
+
+bool fixture_random_change(struct fixture_random *w)
+{
+	return random_step(w, false);
+}
+
+void fixture_random_assert_same(struct fixture_random *w)
+{
+	if (!play_compare(&w->play))
+		fail_msg("seed %" PRIu64 ": %s", w->seed, w->play.failure);
 }
 
 /* --- dumps --- */

@@ -14,7 +14,15 @@
 #include "store/base/buf.h"
 #include "store/ingest.h"
 
-#include "tree_model.h"
+#include "tests/random/choose.h"
+#include "tests/random/play.h"
+#include "tests/random/tree_ops.h"
+
+struct fixture_slot {
+	uint64_t ino; /* 0: closed */
+	bool append;
+	bool linkable; /* made without a name, and has none yet */
+};
 
 struct fixture {
 	char dir[PATH_MAX / 2];
@@ -25,6 +33,7 @@ struct fixture {
 	int state;    /* descriptor of the state directory */
 	bool damaged; /* what the last open said */
 	bool keep_dir;
+	struct fixture_slot slots[TREE_SLOTS];
 	struct progress *progress; /* of commits; may be NULL */
 };
 
@@ -53,6 +62,10 @@ void fixture_reopen(struct fixture *fx);
 void fixture_view_close(struct fixture *fx);
 void fixture_view_open(struct fixture *fx);
 
+/* Gives up what was changed, and what commits changed below it: a view of
+ * this tree again, of which a reference is taken; NULL: of nothing. */
+void fixture_view_renew(struct fixture *fx, struct store_tree *base);
+
 /* A second store_tree for an entry's catalog. */
 struct store_tree *fixture_tree(struct fixture *fx, const struct digest *d);
 
@@ -66,8 +79,26 @@ void fixture_attr(struct fixture *fx, const char *path,
 		  struct view_attr *ret_attr);
 int fixture_mkdir(struct fixture *fx, const char *path);
 int fixture_write(struct fixture *fx, const char *path, const char *text);
+int fixture_punch(struct fixture *fx, const char *path, uint64_t off,
+		  uint64_t len);
 void fixture_assert_content(struct fixture *fx, const char *path,
 			    const char *text);
+
+/* Random steps on the view and on a model of it. The base's tree is taken
+ * over; `max_file` bounds files' sizes. */
+struct fixture_random {
+	struct play play;
+	struct choose choose;
+	uint64_t seed;
+};
+void fixture_random_init(struct fixture_random *w, struct fixture *fx,
+			 uint64_t seed, uint64_t max_file);
+void fixture_random_release(struct fixture_random *w);
+bool fixture_random_step(struct fixture_random *w); /* says what differs */
+
+/* A step that looks at no directory, so that others may make names, too. */
+bool fixture_random_change(struct fixture_random *w);
+void fixture_random_assert_same(struct fixture_random *w);
 
 /* The whole tree as text: every name in readdir's order, all metadata,
  * targets, attributes and a checksum of the content. */
@@ -81,7 +112,7 @@ void fixture_assert_same(const struct buf *a, const struct buf *b);
 void fixture_diff(struct view *v, struct buf *out);
 void fixture_assert_diff(struct view *v, const char *want);
 
-/* For tree_model: `fs` is a struct fixture. */
+/* `fs` is a struct fixture. There are no mappings. */
 extern const struct tree_ops fixture_ops;
 
 #endif
