@@ -8,7 +8,7 @@
 SETUP_BUILD=(
 	autoconf automake pkg-config gcc make libc6-dev
 	libfuse3-dev fuse3 librocksdb-dev libzstd-dev libssl-dev
-	libjansson-dev libarchive-dev
+	libjansson-dev libarchive-dev libyaml-dev
 )
 SETUP_TESTS=(
 	libcmocka-dev bats clang-format git attr acl jq libcap2-bin mount

@@ -17,12 +17,16 @@
 #include "interrupt.h"
 #include "out.h"
 
-static void become(const char *const argv[], const struct variable *variables,
-		   bool quiet_stdout)
+static void become(const char *const argv[], const char *dir,
+		   const struct variable *variables, bool quiet_stdout)
 {
 	interrupt_child();
 	for (; variables->name; variables++)
 		setenv(variables->name, variables->value, 1);
+	if (dir && chdir(dir) < 0) {
+		out_warning("cannot go to %s: %s", dir, strerror(errno));
+		_exit(EXIT_NOT_EXECUTABLE);
+	}
 	if (quiet_stdout)
 		dup2(STDERR_FILENO, STDOUT_FILENO);
 	execvp(argv[0], (char *const *)argv);
@@ -31,8 +35,8 @@ static void become(const char *const argv[], const struct variable *variables,
 	_exit(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
 }
 
-int child_run(const char *const argv[], const struct variable *variables,
-	      bool quiet_stdout)
+int child_run(const char *const argv[], const char *dir,
+	      const struct variable *variables, bool quiet_stdout)
 {
 	int status = 0;
 	pid_t pid;
@@ -41,7 +45,7 @@ int child_run(const char *const argv[], const struct variable *variables,
 	interrupt_hold();
 	pid = fork();
 	if (pid == 0)
-		become(argv, variables, quiet_stdout);
+		become(argv, dir, variables, quiet_stdout);
 	if (pid < 0)
 		out_warning("cannot start a process: %s", strerror(errno));
 	interrupt_forward(pid);

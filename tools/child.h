@@ -10,12 +10,12 @@ struct variable {
 };
 
 /*
- * Runs `argv` with the variables (the last has no name) added to the
- * environment, and waits. `quiet_stdout` sends its standard output to
- * standard error. Returns its exit code, 128 plus the signal's number, or 127
- * and 126 as shells do, where the reason was told.
+ * Runs `argv` in `dir` (NULL: here) with the variables (the last has no name)
+ * added to the environment, and waits. `quiet_stdout` sends its standard
+ * output to standard error. Returns its exit code, 128 plus the signal's
+ * number, or 127 and 126 as shells do, where the reason was told.
  */
-int child_run(const char *const argv[], const struct variable *variables,
-	      bool quiet_stdout);
+int child_run(const char *const argv[], const char *dir,
+	      const struct variable *variables, bool quiet_stdout);
 
 #endif

@@ -31,13 +31,14 @@ struct command {
 	const struct option_def *options; /* its own; ends with no name */
 	bool key_options;		  /* takes KEY OPTIONS */
 	bool takes_command;		  /* operands stand behind `--` */
+	bool takes_names;		  /* ... and names in front of it */
 	unsigned operands_min, operands_max;
 	int (*run)(const struct args *args); /* the exit code */
 };
 
-extern const struct command cmd_cat, cmd_commit, cmd_daemon, cmd_diff,
-	cmd_export, cmd_import, cmd_key, cmd_list, cmd_ls, cmd_materialize,
-	cmd_mount, cmd_reset, cmd_run, cmd_show, cmd_status, cmd_umount,
-	cmd_why;
+extern const struct command cmd_cat, cmd_commit, cmd_config, cmd_daemon,
+	cmd_diff, cmd_export, cmd_import, cmd_init, cmd_key, cmd_list, cmd_ls,
+	cmd_materialize, cmd_mount, cmd_reset, cmd_run, cmd_show, cmd_status,
+	cmd_umount, cmd_why;
 
 #endif

@@ -24,7 +24,7 @@ static int run(const struct args *args)
 		return out_error(EXIT_USAGE, "commit: --name NAME is missing");
 	/* What becomes an entry is no input of its key. */
 	key.outputs = (struct strings){ args->operands, 1 };
-	if (mode_check_commit("commit", &f) < 0 ||
+	if (mode_check_commit("commit", args->mode_setting, &f) < 0 ||
 	    wanted_compute(&key, &wanted, &f) < 0)
 		return out_failure(&f);
 	if (place_absolute(args->operands[0], &dir, &f) < 0 ||

@@ -72,7 +72,7 @@ static int run(const struct args *args)
 		return out_error(EXIT_USAGE, "import: --name NAME is missing");
 	/* What becomes an entry is no input of its key. */
 	key.outputs = (struct strings){ args->operands, 1 };
-	if (mode_check_commit("import", &f) < 0 ||
+	if (mode_check_commit("import", args->mode_setting, &f) < 0 ||
 	    wanted_compute(&key, &wanted, &f) < 0)
 		return out_failure(&f);
 	fd = open_source(source, &r);

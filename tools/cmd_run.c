@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* larder run: its options, as a plan for run.c. */
 #include "cmd.h"
+#include "out.h"
 #include "run.h"
+#include "run_project.h"
 
-static int run(const struct args *args)
+/* What the options themselves describe. */
+static int run_options(const struct args *args)
 {
 	struct run_plan plan = {
 		.tenant = args->tenant,
@@ -25,16 +28,43 @@ static int run(const struct args *args)
 	};
 	struct failure f;
 
-	if (mode_choose(args->mode, NULL, &plan.mode, &f) < 0)
+	if (mode_choose(args->mode, args->mode_setting, &plan.mode, &f) < 0)
 		return out_failure(&f);
 	return run_plan(&plan);
 }
 
+static int run(const struct args *args)
+{
+	bool described = args->paths.count > 0 || args->key.key ||
+			 key_options_any_part(&args->key);
+
+	if (!described)
+		return run_project(args);
+	if (args->names.count > 0 || args->preset)
+		return out_error(EXIT_USAGE,
+				 "run: --path and key options describe a run; "
+				 "%s does too",
+				 args->names.count ? args->names.items[0] :
+						     "--preset");
+	if (args->count == 0)
+		return out_error(EXIT_USAGE,
+				 "run: the command is missing: larder run "
+				 "--path DIR KEY OPTIONS -- COMMAND "
+				 "[ARGUMENT]...");
+	return run_options(args);
+}
+
 static const struct option_def options[] = {
 	{ "path", 0, OPTION_LIST, "DIR", offsetof(struct args, paths),
-	  "The directory that the command fills (required). It is created "
+	  "The directory that the command fills. It is created "
 	  "where it is missing, and must be empty or a mount of Larder. "
 	  "Several make one entry, and each is mounted in its place." },
+	{ "preset", 0, OPTION_VALUE, "PRESET", offsetof(struct args, preset),
+	  "What is known of a tool instead of --path, key options and, where "
+	  "none is given, the command: npm, yarn, pnpm, bun, cargo, go, pip, "
+	  "ccache, or auto for the one whose lock file is here. With :output "
+	  "behind it, its output is kept (node_modules), with :store its own "
+	  "store, such as npm's cache." },
 	{ "name", 0, OPTION_VALUE, "NAME", offsetof(struct args, name),
 	  "The entry's name. Default: DIR relative to the top of the git work "
 	  "tree, or else to the current directory, with - for / and without "
@@ -80,7 +110,9 @@ const struct command cmd_run = {
 	.name = "run",
 	.summary = "mount a build's output, or run the build and keep it",
 	.synopsis = "--path DIR KEY OPTIONS [OPTION]... -- COMMAND "
-		    "[ARGUMENT]...",
+		    "[ARGUMENT]...\n"
+		    "[OPTION]... [NAME]... [-- COMMAND [ARGUMENT]...]\n"
+		    "--preset PRESET [OPTION]... [-- COMMAND [ARGUMENT]...]",
 	.description =
 		"Computes the key of the inputs and looks for its entry. An "
 		"exact hit is mounted at DIR and the command is skipped. Else "
@@ -98,13 +130,18 @@ const struct command cmd_run = {
 		"the command runs on the plain directory. With --json its "
 		"standard output goes to standard error.\n"
 		"\n"
+		"Without --path, key options and a preset, larder.yml says "
+		"what is to be done: each NAME is one of its caches, none "
+		"means all. A command that is given runs once, with all of "
+		"them set up, and LARDER_OUTCOME_NAME for each.\n"
+		"\n"
 		"  larder run --path node_modules --key-file package-lock.json "
 		"\\\n"
 		"      -- npm ci",
 	.options = options,
 	.key_options = true,
 	.takes_command = true,
-	.operands_min = 1,
+	.takes_names = true,
 	.operands_max = ~0u,
 	.run = run,
 };

@@ -8,15 +8,16 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "config.h"
 #include "help.h"
 #include "out.h"
 #include "store/base/log.h"
 
 static const struct command *const commands[] = {
-	&cmd_run,    &cmd_key,	  &cmd_why,    &cmd_mount,  &cmd_umount,
-	&cmd_diff,   &cmd_reset,  &cmd_commit, &cmd_import, &cmd_list,
-	&cmd_show,   &cmd_ls,	  &cmd_cat,    &cmd_export, &cmd_materialize,
-	&cmd_status, &cmd_daemon, NULL,
+	&cmd_run,    &cmd_init,	       &cmd_config, &cmd_key,	 &cmd_why,
+	&cmd_mount,  &cmd_umount,      &cmd_diff,   &cmd_reset,	 &cmd_commit,
+	&cmd_import, &cmd_list,	       &cmd_show,   &cmd_ls,	 &cmd_cat,
+	&cmd_export, &cmd_materialize, &cmd_status, &cmd_daemon, NULL,
 };
 
 static const char *command_name(const void *arg, size_t index)
@@ -46,9 +47,34 @@ static int unknown_command(const char *name)
 			 name);
 }
 
+static const char *setting(const struct config *c, enum config_id id)
+{
+	return c->values[id].level == CONFIG_DEFAULT ? NULL :
+						       config_text(c, id);
+}
+
+/* What the command line does not say. `larder config` tells the sources of
+ * settings apart itself. */
+static void apply_config(const struct command *cmd, const struct config *config,
+			 struct args *args)
+{
+	if (cmd == &cmd_config)
+		return;
+	if (!args->tenant)
+		args->tenant = setting(config, CONFIG_TENANT);
+	if (!args->namespace)
+		args->namespace = setting(config, CONFIG_NAMESPACE);
+	if (!args->key.timeout_s)
+		args->key.timeout_s =
+			(unsigned)config_number(config, CONFIG_KEY_TIMEOUT);
+	args->mode_setting = setting(config, CONFIG_MODE);
+}
+
 static int run_command(const struct command *cmd, int argc, char **argv)
 {
+	_cleanup_config_ struct config config = CONFIG_INIT;
 	_cleanup_args_ struct args args = { 0 };
+	struct failure f;
 	int r = options_parse(cmd, argc, argv, &args);
 
 	if (r)
@@ -57,6 +83,9 @@ static int run_command(const struct command *cmd, int argc, char **argv)
 		help_command(stdout, cmd);
 		return 0;
 	}
+	if (config_open(&config, &f) < 0)
+		return out_failure(&f);
+	apply_config(cmd, &config, &args);
 	log_set_level(args.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN);
 	return cmd->run(&args);
 }

@@ -167,17 +167,17 @@ int mode_choose(const char *option, const char *project, enum mode *ret_mode,
 	return 0;
 }
 
-int mode_check_commit(const char *what, struct failure *f)
+int mode_check_commit(const char *what, const char *project, struct failure *f)
 {
 	enum mode mode;
-	int r = mode_choose(NULL, NULL, &mode, f);
+	int r = mode_choose(NULL, project, &mode, f);
 
 	if (r < 0)
 		return r;
 	if (mode_commits(mode))
 		return 0;
 	return failure_set(f, -EACCES, EXIT_REFUSED,
-			   "%s: refused, the mode is %s (LARDER_MODE, "
-			   "ACTIONS_CACHE_MODE)",
+			   "%s: refused, the mode is %s (larder config "
+			   "--origin mode; ACTIONS_CACHE_MODE)",
 			   what, mode_name(mode));
 }

@@ -34,7 +34,8 @@ bool mode_commits(enum mode mode);
 
 /*
  * The mode to work in: `option` (--mode), else LARDER_MODE, else refresh where
- * LARDER_REBUILD is set and not 0, else `project` (of a project file), else the
+ * LARDER_REBUILD is set and not 0, else `project` (of a project file or of the
+ * configuration), else the
  * default; each NULL or empty where not given. ACTIONS_CACHE_MODE (read, write,
  * write-only, none) then takes away what it does not allow, which is told.
  * -EINVAL for what is no mode, -EACCES where nothing is left of force.
@@ -42,8 +43,10 @@ bool mode_commits(enum mode mode);
 int mode_choose(const char *option, const char *project, enum mode *ret_mode,
 		struct failure *ret_failure);
 
-/* For commands that write an entry: -EACCES where the environment's mode does
- * not commit. `what`: the command. */
-int mode_check_commit(const char *what, struct failure *ret_failure);
+/* For commands that write an entry: -EACCES where the mode that the
+ * environment or else `project` asks for does not commit. `what`: the
+ * command. */
+int mode_check_commit(const char *what, const char *project,
+		      struct failure *ret_failure);
 
 #endif

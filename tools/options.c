@@ -262,6 +262,10 @@ static int parse_word(struct parser *p, const char *word)
 		return parse_long(p, word + 2);
 	if (word[0] == '-' && word[1])
 		return parse_letters(p, word + 1);
+	if (p->cmd->takes_names)
+		return strings_add(&p->args->names, word) < 0 ?
+			       out_error(EXIT_ERROR, "out of memory") :
+			       0;
 	if (p->cmd->takes_command)
 		return out_error(EXIT_USAGE,
 				 "%s: put -- before the command: "
@@ -378,5 +382,7 @@ void args_release(struct args *args)
 	key_options_release(&args->key);
 	free(args->paths.items);
 	free(args->restore_prefixes.items);
+	free(args->presets.items);
+	free(args->names.items);
 	free(args->operands);
 }

@@ -18,15 +18,17 @@ struct args {
 	/* of every command */
 	bool json, quiet, verbose, help;
 	const char *namespace, *tenant;
+	const char *mode_setting; /* no option: what the configuration says */
 
 	struct key_options key;
 
 	/* of some */
-	const char *name, *branch, *mode, *output, *mount_options;
+	const char *name, *branch, *mode, *output, *mount_options, *preset;
 	const char *format, *compressor, *block_size;
-	struct strings paths, restore_prefixes;
+	struct strings paths, presets, restore_prefixes;
+	struct strings names; /* operands in front of `--` */
 	bool always, empty, resume, lazy, discard, force, explain, reread,
-		materialize, adopt;
+		materialize, adopt, origin;
 	bool no_restore, commit_on_failure, ephemeral, no_wait;
 
 	const char **operands; /* NULL-terminated, like a command's argv */

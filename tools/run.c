@@ -7,17 +7,14 @@
 #include "run.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "branch.h"
-#include "child.h"
 #include "cmd.h"
 #include "place.h"
 #include "run_internal.h"
 #include "store/base/cleanup.h"
-#include "store/base/clock.h"
 
 static void run_release(struct run *run)
 {
@@ -32,16 +29,16 @@ static void run_release(struct run *run)
 
 /* ---- before */
 
-static int check(const struct run_plan *plan)
+static int check(const struct run_plan *plan, struct failure *f)
 {
 	if (plan->paths.count == 0)
-		return out_error(EXIT_USAGE,
-				 "run: say with --path DIR which directory the "
-				 "command fills");
+		return failure_set(f, -EINVAL, EXIT_USAGE,
+				   "run: say with --path DIR which directory "
+				   "the command fills");
 	if (plan->paths.count > 1 && !plan->name)
-		return out_error(EXIT_USAGE,
-				 "run: several --path make one entry; say with "
-				 "--name NAME how it is called");
+		return failure_set(f, -EINVAL, EXIT_USAGE,
+				   "run: several --path make one entry; say "
+				   "with --name NAME how it is called");
 	return 0;
 }
 
@@ -80,79 +77,106 @@ int run_fingerprint(const struct run *run, struct wanted *ret_wanted,
 {
 	struct key_options key = run->plan->key;
 
-	key.outputs = run->plan->paths;
+	if (key.outputs.count == 0)
+		key.outputs = run->plan->paths;
 	return wanted_compute(&key, ret_wanted, f);
 }
 
-/* ---- the command */
+/* ---- before the command, and after */
 
-static int run_command(struct run *run)
-{
-	const json_t *entry = json_object_get(run->base, "entry");
-	const char *outcome = field_text(run->report, "outcome");
-	_cleanup_free_ char *matched = NULL;
-	_cleanup_free_ char *locks = run_locks_text(run);
-	int64_t start = clock_mono_ns();
-	int code;
-
-	if (json_is_object(entry) &&
-	    asprintf(&matched, "%s@%s", field_text(entry, "name"),
-		     field_text(entry, "key")) < 0)
-		matched = NULL;
-	code = child_run(run->plan->command,
-			 (const struct variable[]){
-				 { "LARDER_OUTCOME", outcome },
-				 { "LARDER_MATCHED", matched ? matched : "" },
-				 { "LARDER_KEY", run->wanted.key },
-				 { RUN_LOCKS_VARIABLE, locks ? locks : "" },
-				 { NULL, NULL },
-			 },
-			 run->plan->json);
-	json_object_set_new(run->report, "ran", json_true());
-	json_object_set_new(run->report, "command_ms",
-			    json_integer((clock_mono_ns() - start) / 1000000));
-	return code;
-}
-
-/* ---- all of it */
-
-/* With a cache: the exit code. */
-static int run_cached(struct run *run)
-{
-	bool lost = false;
-	int code = 0;
-
-	if (!run_is_exact(run) || run->plan->always) {
-		code = run_command(run);
-		code = run_commit(run, code, &lost);
-	}
-	if (run->plan->ephemeral && !run->plain)
-		run_unmount(run, lost);
-	return code;
-}
-
-static int run_it(struct run *run)
+/* Looks up and mounts. 0, or the exit code of a refusal, which is told. */
+static int set_up(struct run *run)
 {
 	struct failure f;
 
-	if (prepare(run, &f) < 0)
-		return out_failure(&f);
+	if (check(run->plan, &f) < 0 || prepare(run, &f) < 0) {
+		run->report = json_object();
+		return run_report_failed(run, &f);
+	}
 	run_report_begin(run);
 	if (run->plan->mode != MODE_OFF)
 		run_choose_plain(run);
 	if (run->plan->mode != MODE_OFF &&
 	    (run_lock_dirs(run, &f) < 0 || run_mount(run, &f) < 0))
-		return run_report_end(run, run_report_failed(run, &f));
-	return run_report_end(run,
-			      run->base ? run_cached(run) : run_command(run));
+		return run_report_failed(run, &f);
+	return 0;
+}
+
+/* Commits, and unmounts where that is wanted: the exit code. `ran`: the
+ * command did, and ended with `code`. */
+static int finish(struct run *run, bool ran, int code)
+{
+	bool keep = run->plan->keep_exact && run_is_exact(run), lost = false;
+
+	if (!run->base)
+		return code;
+	if (ran && !keep)
+		code = run_commit(run, code, &lost);
+	if (run->plan->ephemeral && !run->plain)
+		run_unmount(run, lost);
+	return code;
+}
+
+/* ---- all of it */
+
+static bool wants_command(const struct run *runs, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (runs[i].plan->always || !run_is_exact(&runs[i]))
+			return true;
+	return false;
+}
+
+/* All plans have been set up. */
+static int run_and_finish(struct run *runs, size_t count)
+{
+	bool wanted = wants_command(runs, count);
+	int ended = wanted ? run_command(runs, count) : 0, code = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		int r = finish(&runs[i], wanted, ended);
+
+		if (code == 0)
+			code = r;
+	}
+	return code;
+}
+
+int run_group(const struct run_plan *const *plans, size_t count,
+	      json_t *reports)
+{
+	struct run *runs = calloc(count, sizeof(*runs));
+	size_t begun = 0;
+	int code = 0;
+
+	if (!runs)
+		return out_error(EXIT_ERROR, "out of memory");
+	for (; code == 0 && begun < count; begun++) {
+		runs[begun] = (struct run){ .plan = plans[begun],
+					    .wanted = WANTED_INIT,
+					    .lock = RUN_LOCK_INIT };
+		code = set_up(&runs[begun]);
+	}
+	if (code == 0)
+		code = run_and_finish(runs, count);
+	else /* the last one has not been */
+		for (size_t i = 0; i + 1 < begun; i++)
+			finish(&runs[i], false, code);
+	for (size_t i = 0; i < begun; i++) {
+		json_object_set_new(runs[i].report, "exit", json_integer(code));
+		json_array_append(reports, runs[i].report);
+		run_release(&runs[i]);
+	}
+	free(runs);
+	return code;
 }
 
 int run_plan(const struct run_plan *plan)
 {
-	_cleanup_(run_release) struct run run = { .plan = plan,
-						  .wanted = WANTED_INIT,
-						  .lock = RUN_LOCK_INIT };
-	int r = check(plan);
+	_cleanup_json_ json_t *reports = json_array();
+	int code = run_group(&plan, 1, reports);
 
-	return r ? r : run_it(&run);
+	if (plan->json)
+		out_json(json_incref(json_array_get(reports, 0)));
+	return code;
 }

@@ -7,6 +7,7 @@
 #ifndef LARDER_TOOLS_RUN_H
 #define LARDER_TOOLS_RUN_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "mode.h"
@@ -26,9 +27,13 @@ struct run_plan {
 	const char *branch;		 /* NULL: branch_here() */
 	struct strings restore_prefixes; /* beginnings of keys, in this order */
 	bool no_restore;	    /* no base but by the key or a prefix */
+	const char *label;	    /* of LARDER_OUTCOME_<LABEL>; NULL: none */
 	const char *const *command; /* NULL-terminated, at least one word */
+	const char *dir;	    /* where it runs; NULL: here */
+	struct strings environment; /* VAR=VALUE, for it */
 	bool always;		    /* run the command also on an exact hit */
-	bool commit_on_failure;	    /* also what a failed command left */
+	bool keep_exact; /* ... and commit nothing then: the entry stays */
+	bool commit_on_failure; /* also what a failed command left */
 	bool no_wait;	  /* for no other run: of this key, or in a directory */
 	bool ephemeral;	  /* unmount at the end what this run mounted */
 	bool materialize; /* write the tree out instead of mounting it */
@@ -38,5 +43,15 @@ struct run_plan {
 
 /* The exit code: the command's own where it ran. All is told. */
 int run_plan(const struct run_plan *plan);
+
+/*
+ * Several plans around one command, the first one's, which runs unless all of
+ * them have an exact hit and none wants it to run always. All are mounted
+ * before and committed after it, each under its own name and key. Their
+ * reports are appended to `reports` (an array); nothing is printed as JSON.
+ * They agree in `ephemeral` and `json`. The exit code, as above.
+ */
+int run_group(const struct run_plan *const *plans, size_t count,
+	      json_t *reports);
 
 #endif

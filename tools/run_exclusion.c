@@ -83,16 +83,24 @@ void run_unlock(struct run *run)
 		run_lock_release(&run->roots[i].lock);
 }
 
-char *run_locks_text(const struct run *run)
+/* One more word behind `text`, which is taken and may be NULL. */
+static char *append(char *text, const char *word)
+{
+	char *longer = text ? io_path("%s %s", text, word) : NULL;
+
+	free(text);
+	return longer;
+}
+
+char *run_locks_text(const struct run *runs, size_t count)
 {
 	const char *outer = getenv(RUN_LOCKS_VARIABLE);
-	char *text = io_path("%s %s", outer ? outer : "", run->lock.name);
+	char *text = strdup(outer ? outer : "");
 
-	for (size_t i = 0; text && i < run->count; i++) {
-		char *longer = io_path("%s %s", text, run->roots[i].lock.name);
-
-		free(text);
-		text = longer;
+	for (size_t i = 0; i < count; i++) {
+		text = append(text, runs[i].lock.name);
+		for (size_t j = 0; j < runs[i].count; j++)
+			text = append(text, runs[i].roots[j].lock.name);
 	}
 	return text;
 }

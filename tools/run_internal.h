@@ -56,9 +56,15 @@ int run_lock_dirs(struct run *run, struct failure *ret_failure);
 void run_lock_key(struct run *run, bool wait);
 void run_unlock(struct run *run);
 
-/* For LARDER_RUN_LOCKS of the command; the caller frees. NULL when memory is
- * short. */
-char *run_locks_text(const struct run *run);
+/* For LARDER_RUN_LOCKS of the command that `count` runs have in common; the
+ * caller frees. NULL when memory is short. */
+char *run_locks_text(const struct run *runs, size_t count);
+
+/* ---- run_command.c */
+
+/* Runs the command of the first of `count` runs, which are set up around it:
+ * its exit code. */
+int run_command(struct run *runs, size_t count);
 
 /* ---- run_mount.c */
 
@@ -99,9 +105,6 @@ void run_report_begin(struct run *run);
 
 /* Adds the daemon's answer to the report. */
 void run_report_mount(struct run *run, uint64_t ms);
-
-/* Ends the report: prints it where JSON is wanted, and gives the exit code. */
-int run_report_end(struct run *run, int exit_code);
 
 /* Adds a failure to it and tells it; the exit code. */
 int run_report_failed(struct run *run, const struct failure *f);

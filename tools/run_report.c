@@ -79,16 +79,6 @@ void run_report_mount(struct run *run, uint64_t ms)
 	copy_root(run);
 }
 
-int run_report_end(struct run *run, int exit_code)
-{
-	int r = 0;
-
-	json_object_set_new(run->report, "exit", json_integer(exit_code));
-	if (run->plan->json)
-		r = out_json(json_incref(run->report));
-	return r ? r : exit_code;
-}
-
 int run_report_failed(struct run *run, const struct failure *f)
 {
 	json_object_set_new(run->report, "error", out_failure_json(f));

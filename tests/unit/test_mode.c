@@ -174,15 +174,16 @@ static void test_commits_of_other_commands(void **state)
 	struct failure f;
 
 	(void)state;
-	assert_int_equal(mode_check_commit("commit", &f), 0);
+	assert_int_equal(mode_check_commit("commit", NULL, &f), 0);
+	assert_int_equal(mode_check_commit("commit", "off", &f), -EACCES);
 	setenv("LARDER_MODE", "read-only", 1);
-	assert_int_equal(mode_check_commit("commit", &f), -EACCES);
+	assert_int_equal(mode_check_commit("commit", NULL, &f), -EACCES);
 	assert_int_equal(f.exit, EXIT_REFUSED);
 	assert_non_null(strstr(f.message, "read-only"));
 	setenv("LARDER_MODE", "refresh", 1);
-	assert_int_equal(mode_check_commit("commit", &f), 0);
+	assert_int_equal(mode_check_commit("commit", NULL, &f), 0);
 	setenv("ACTIONS_CACHE_MODE", "read", 1);
-	assert_int_equal(mode_check_commit("commit", &f), -EACCES);
+	assert_int_equal(mode_check_commit("commit", NULL, &f), -EACCES);
 }
 
 /* ---- branches */

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A configuration file's nodes as values: each function checks one kind of
+ * setting and makes its JSON value. Private to config*.c. No state.
+ */
+#ifndef LARDER_TOOLS_CONFIG_FILE_H
+#define LARDER_TOOLS_CONFIG_FILE_H
+
+#include <jansson.h>
+
+#include "out.h"
+#include "yaml_tree.h"
+
+/* -EINVAL with the sentence; -ENOMEM. */
+typedef int config_reader(const char *file, const struct yaml_node *node,
+			  json_t **ret_value, struct failure *ret_failure);
+
+config_reader config_read_word, config_read_mode, config_read_tiers,
+	config_read_keys, config_read_seconds;
+
+#endif
