@@ -12,6 +12,7 @@
 #define DEEP 200       /* bytes of path below which directories are entered */
 #define MANY_NODES 600 /* more are removed than made */
 #define COUNT_EACH 256 /* steps */
+#define HUGE_FILE (UINT64_C(5) << 30) /* sparse */
 #define SMALL_IO 5000
 #define LARGE_IO (300u << 10) /* more than one request */
 
@@ -96,7 +97,7 @@ void choose_init(struct choose *c, enum choose_kind kind, uint64_t seed,
 		 const struct tree_ops *ops)
 {
 	static const uint64_t sizes[] = { 100 << 10, 700 << 10, 700 << 10,
-					  9 << 20, UINT64_C(5) << 30 };
+					  9 << 20 };
 	static const unsigned names[] = { 7, 7, 30, 300 };
 	unsigned i;
 
@@ -106,7 +107,7 @@ void choose_init(struct choose *c, enum choose_kind kind, uint64_t seed,
 			      .opens = ops->open };
 	for (i = 0; i < 8; i++)
 		choose_number(c, 2);
-	c->max_file = sizes[choose_number(c, 5)];
+	c->max_file = one_in(c, 20) ? HUGE_FILE : sizes[choose_number(c, 4)];
 	c->names = kind == CHOOSE_FILES ? 3 : names[choose_number(c, 4)];
 }
 
@@ -272,7 +273,9 @@ static uint64_t any_off(struct choose *c, uint64_t size)
 		off += (choose_number(c, 4) + 1) << 21;
 		break;
 	case 5:
-		off += choose_number(c, 3) * (max / 3);
+		/* Few files become huge: a commit reads their holes. */
+		if (max < HUGE_FILE || one_in(c, 200))
+			off += choose_number(c, 3) * (max / 3);
 		break;
 	default:
 		break;
