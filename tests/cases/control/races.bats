@@ -83,12 +83,25 @@ no_mounts() {
 	[ "$(larder status --json | jq '.mounts | length')" -eq 0 ]
 }
 
-@test "of parallel mounts at one directory exactly one wins, the others get exit code 8" {
+# one_mount_of_tree: what is left of a race for m.
+one_mount_of_tree() {
+	[ "$(cat m/file)" = content ]
+	[ "$(larder status --json | jq '.mounts | length')" -eq 1 ]
+	[ "$(grep -cF " $PWD/m " /proc/self/mountinfo)" -eq 1 ]
+	# The losers left nothing.
+	[ "$(states | wc -l)" -eq 1 ]
+	larder umount m
+	[ -z "$(states)" ]
+}
+
+@test "of parallel mounts of several entries at one directory one wins, the others get exit code 8" {
 	require_fuse
-	larder import tree --name tree --key one
 	jobs=()
-	for _ in 1 2 3 4 5 6 7 8; do
-		background larder mount tree@one m
+	for n in 1 2 3 4 5 6 7 8; do
+		larder import -q tree --name tree --key "key$n"
+	done
+	for n in 1 2 3 4 5 6 7 8; do
+		background larder mount "tree@key$n" m
 	done
 	join
 	[ "$(codes | head -n 1)" -eq 0 ]
@@ -98,13 +111,21 @@ no_mounts() {
 		[ "$(wc -l <"out.$n")" -eq 1 ]
 		grep -qF "$PWD/m" "out.$n"
 	done
-	[ "$(cat m/file)" = content ]
-	[ "$(larder status --json | jq '.mounts | length')" -eq 1 ]
-	[ "$(grep -cF " $PWD/m " /proc/self/mountinfo)" -eq 1 ]
-	# The losers left nothing.
-	[ "$(states | wc -l)" -eq 1 ]
-	larder umount m
-	[ -z "$(states)" ]
+	one_mount_of_tree
+}
+
+@test "parallel mounts of one entry at one directory share one mount" {
+	require_fuse
+	larder import tree --name tree --key one
+	jobs=()
+	for _ in 1 2 3 4 5 6 7 8; do
+		background larder mount tree@one m
+	done
+	join
+	# Who comes while it is being made may have to try again.
+	[ "$(codes | head -n 1)" -eq 0 ]
+	[ -z "$(codes | grep -vx -e 0 -e 8)" ]
+	one_mount_of_tree
 }
 
 @test "of parallel umounts of one directory one wins, and its changes are kept once" {
