@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/falloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -59,11 +60,21 @@ static int dirs_open(struct log *l, int dirfd)
 	return l->datafd < 0 ? -errno : publish_sweep(l->dirfd);
 }
 
+/* What was reserved behind a segment that is written to no longer. Its file
+ * is only cut where it ends. */
+static void reserve_drop(const struct log_segment *seg)
+{
+	if (seg->reserved > seg->end &&
+	    ftruncate(seg->file->fd, (off_t)seg->end) < 0)
+		log_warn(-errno, "upper log: giving back what was reserved");
+}
+
 int log_switch(struct log *l)
 {
 	const struct log_segment *last =
 		l->nsegments ? &l->segments[l->nsegments - 1] : NULL;
 	uint32_t next = l->replay_from;
+	int r;
 
 	if (last && last->number >= l->replay_from) {
 		if (last->end == LOG_SEGMENT_HEADER && !l->tail_dirty)
@@ -72,7 +83,10 @@ int log_switch(struct log *l)
 	}
 	if (next > LOG_SEGMENT_LAST)
 		return log_error(-EFBIG, "upper log: out of segment numbers");
-	return log_segment_new(l, next);
+	r = log_segment_new(l, next);
+	if (r == 0 && l->nsegments > 1)
+		reserve_drop(&l->segments[l->nsegments - 2]);
+	return r;
 }
 
 static struct log *log_new(void)
@@ -151,8 +165,40 @@ static int segment_ready(struct log *l)
 	if (l->current && l->segments[l->nsegments - 1].end < l->segment_bytes)
 		return 0;
 	r = log_switch(l);
+	if ((r == -ENOSPC || r == -EDQUOT) && l->use_reserve && l->current)
+		return 0; /* where the reserve is */
 	l->current |= r == 0;
 	return r;
+}
+
+/* Blocks behind the segment's end, beyond its size. */
+static int reserve_upto(struct log_segment *seg, uint64_t upto)
+{
+	int r;
+
+	do
+		r = fallocate(seg->file->fd, FALLOC_FL_KEEP_SIZE,
+			      (off_t)seg->end, (off_t)(upto - seg->end));
+	while (r < 0 && errno == EINTR);
+	if (r < 0 && errno != EOPNOTSUPP && errno != ENOSYS)
+		return -errno;
+	seg->reserved = r < 0 ? UINT64_MAX : upto;
+	return 0;
+}
+
+/* A record of `len` bytes leaves the reserve behind it, or is not written. */
+static int reserve_keep(struct log *l, size_t len)
+{
+	struct log_segment *seg = &l->segments[l->nsegments - 1];
+	uint64_t upto = seg->end + len + LOG_RESERVE_BYTES;
+	int r;
+
+	if (upto <= seg->reserved)
+		return 0;
+	r = reserve_upto(seg, upto + LOG_RESERVE_STEP_BYTES);
+	if (r == -ENOSPC || r == -EDQUOT)
+		r = reserve_upto(seg, upto);
+	return l->use_reserve ? 0 : r;
 }
 
 /* Cuts off what a failed append left, or a shorter record written there next
@@ -167,6 +213,7 @@ static int tail_clean(struct log *l)
 	if (ftruncate(seg->file->fd, (off_t)seg->end) < 0)
 		return log_error(-errno, "upper log: cutting a failed write");
 	l->tail_dirty = false;
+	l->segments[l->nsegments - 1].reserved = 0;
 	return 0;
 }
 
@@ -205,8 +252,13 @@ static int append_at_end(struct log *l, const void *items, size_t items_len,
 	return 0;
 }
 
-int log_append(struct log *l, const void *items, size_t items_len,
-	       const void *data, size_t data_len, struct log_pos *ret_data)
+void log_use_reserve(struct log *l)
+{
+	l->use_reserve = true;
+}
+
+static int append(struct log *l, const void *items, size_t items_len,
+		  const void *data, size_t data_len, struct log_pos *ret_data)
 {
 	struct log_pos pos;
 	int r;
@@ -221,6 +273,8 @@ int log_append(struct log *l, const void *items, size_t items_len,
 		r = tail_clean(l);
 	if (r == 0)
 		r = segment_ready(l);
+	if (r == 0)
+		r = reserve_keep(l, LOG_RECORD_HEADER + items_len + data_len);
 	if (r < 0)
 		return r;
 	pos.segment = l->segments[l->nsegments - 1].number;
@@ -234,6 +288,15 @@ int log_append(struct log *l, const void *items, size_t items_len,
 	/* A point to die at: what is in the log has happened. */
 	(void)fault_check("log.appended");
 	return 0;
+}
+
+int log_append(struct log *l, const void *items, size_t items_len,
+	       const void *data, size_t data_len, struct log_pos *ret_data)
+{
+	int r = append(l, items, items_len, data, data_len, ret_data);
+
+	l->use_reserve = false;
+	return r;
 }
 
 int log_read(struct log *l, struct log_pos pos, void *buf, size_t len)

@@ -71,6 +71,11 @@ int log_cut(struct log *l, struct log_pos data);
 int log_append(struct log *l, const void *items, size_t items_len,
 	       const void *data, size_t data_len, struct log_pos *ret_data);
 
+/* For the next log_append() only: its record gives space back, so it may take
+ * the bytes that every other record leaves for such, and files can be removed
+ * from a full disk. */
+void log_use_reserve(struct log *l);
+
 /* Exactly `len` bytes. */
 int log_read(struct log *l, struct log_pos pos, void *buf, size_t len);
 
@@ -96,6 +101,10 @@ int log_checkpoint_put(struct log_checkpoint *c, const void *items,
 /* Bytes appended since the last checkpoint, for the owner's policy. */
 uint64_t log_bytes_since_checkpoint(const struct log *l);
 uint64_t log_records_since_checkpoint(const struct log *l);
+
+/* Of what is in the segments since then, the bytes that a checkpoint makes
+ * unnecessary: all but live data and what was punched. */
+uint64_t log_stale_bytes(const struct log *l);
 
 /*
  * Live-data accounting. The owner says when data become referenced (after

@@ -184,6 +184,20 @@ uint64_t log_records_since_checkpoint(const struct log *l)
 	return l->records_since;
 }
 
+uint64_t log_stale_bytes(const struct log *l)
+{
+	uint64_t stale = 0;
+
+	for (size_t i = 0; i < l->nsegments; i++) {
+		const struct log_segment *seg = &l->segments[i];
+
+		if (seg->number >= l->replay_from &&
+		    seg->end > seg->live + seg->punched)
+			stale += seg->end - seg->live - seg->punched;
+	}
+	return stale;
+}
+
 void log_retain(struct log *l, struct log_pos pos, uint64_t len)
 {
 	struct log_segment *seg = log_segment_find(l, pos.segment);
@@ -219,15 +233,17 @@ void log_release(struct log *l, struct log_pos pos, uint64_t len)
  * replayed. */
 static int punch(struct log *l, const struct log_range *range)
 {
-	const struct log_segment *seg = log_segment_find(l, range->pos.segment);
+	struct log_segment *seg = log_segment_find(l, range->pos.segment);
 	uint64_t start = (range->pos.off + BLOCK - 1) & ~(BLOCK - 1);
 	uint64_t end = (range->pos.off + range->len) & ~(BLOCK - 1);
 
-	if (!seg || end <= start ||
-	    fallocate(seg->file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		      (off_t)start, (off_t)(end - start)) == 0)
+	if (!seg || end <= start)
 		return 0;
-	return errno == EOPNOTSUPP ? 0 : -errno;
+	if (fallocate(seg->file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		      (off_t)start, (off_t)(end - start)) < 0)
+		return errno == EOPNOTSUPP ? 0 : -errno;
+	seg->punched += end - start;
+	return 0;
 }
 
 /* Segments that the checkpoint covers and nothing refers to. */

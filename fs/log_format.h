@@ -65,6 +65,9 @@
 #define LOG_SEGMENT_HEADER 48u
 #define LOG_RECORD_HEADER 40u
 #define LOG_SEGMENT_BYTES (64u << 20)
+#define LOG_RESERVE_BYTES (64u << 10) /* for records that free space */
+#define LOG_RESERVE_STEP_BYTES \
+	(1u << 20)		     /* taken at once, where there is room */
 #define LOG_SEGMENT_LAST 0x7fffffffu /* extents.h has a use for bit 31 */
 #define LOG_ITEMS_MAX (16u << 20)
 #define LOG_DATA_MAX (64u << 20)
@@ -86,6 +89,8 @@ struct log_segment {
 	struct log_file *file; /* owned: one reference */
 	uint64_t end;	       /* where the next record goes */
 	uint64_t live;	       /* bytes of referenced data */
+	uint64_t punched;      /* bytes given back since the log was opened */
+	uint64_t reserved;     /* blocks are there up to here, at least */
 };
 
 struct log_range {
@@ -135,6 +140,7 @@ struct log {
 	/* The owner's only. */
 	uint32_t replay_from; /* first segment that the checkpoint leaves */
 	bool tail_dirty;      /* bytes of a failed append behind the end */
+	bool use_reserve;     /* see log_use_reserve() */
 	uint64_t bytes_since, records_since;
 	struct log_range *dead;
 	size_t ndead, cap_dead;

@@ -56,6 +56,16 @@ void *ops_buffer(void);
 void ops_stat(const struct view_attr *attr, struct stat *ret_st);
 void ops_entry(const struct view_attr *attr, struct fuse_entry_param *ret_e);
 
+/* What `call` returns, which is made a second time where a full disk has room
+ * after the first. */
+#define OPS_MAKE_ROOM(view, call)               \
+	({                                      \
+		__typeof__(call) r_ = (call);   \
+		if (view_make_room((view), r_)) \
+			r_ = (call);            \
+		r_;                             \
+	})
+
 /* Replies: `r` is what the view returned. */
 void ops_reply(fuse_req_t req, int r);
 void ops_reply_attr(fuse_req_t req, int r, const struct view_attr *attr);

@@ -67,7 +67,8 @@ void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 		   off_t len, struct fuse_file_info *fi)
 {
-	int r = view_fallocate(ops_view(req), ino, mode, off, len);
+	int r = OPS_MAKE_ROOM(ops_view(req), view_fallocate(ops_view(req), ino,
+							    mode, off, len));
 
 	(void)fi;
 	if (r == 0)

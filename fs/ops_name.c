@@ -18,10 +18,13 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 	int r;
 
 	if (ops_extra()->tmpfile)
-		r = view_tmpfile(view, parent, mode, &cred, &attr);
+		r = OPS_MAKE_ROOM(view, view_tmpfile(view, parent, mode, &cred,
+						     &attr));
 	else
-		r = view_mknod(view, parent, name, strlen(name),
-			       S_IFREG | (mode & ALLPERMS), 0, &cred, &attr);
+		r = OPS_MAKE_ROOM(view,
+				  view_mknod(view, parent, name, strlen(name),
+					     S_IFREG | (mode & ALLPERMS), 0,
+					     &cred, &attr));
 	if (r < 0) {
 		ops_reply(req, r);
 		return;
@@ -40,8 +43,9 @@ void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct view_attr attr;
 	int r;
 
-	r = view_mknod(ops_view(req), parent, name, strlen(name), mode, rdev,
-		       &cred, &attr);
+	r = OPS_MAKE_ROOM(ops_view(req),
+			  view_mknod(ops_view(req), parent, name, strlen(name),
+				     mode, rdev, &cred, &attr));
 	ops_reply_entry(req, r, &attr);
 }
 
@@ -51,8 +55,9 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	struct view_attr attr;
 	int r;
 
-	r = view_mkdir(ops_view(req), parent, name, strlen(name), mode, &cred,
-		       &attr);
+	r = OPS_MAKE_ROOM(ops_view(req),
+			  view_mkdir(ops_view(req), parent, name, strlen(name),
+				     mode, &cred, &attr));
 	ops_reply_entry(req, r, &attr);
 }
 
@@ -63,8 +68,9 @@ void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
 	struct view_attr attr;
 	int r;
 
-	r = view_symlink(ops_view(req), parent, name, strlen(name), target,
-			 &cred, &attr);
+	r = OPS_MAKE_ROOM(ops_view(req),
+			  view_symlink(ops_view(req), parent, name,
+				       strlen(name), target, &cred, &attr));
 	ops_reply_entry(req, r, &attr);
 }
 
@@ -74,24 +80,31 @@ void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent,
 	struct view_attr attr;
 	int r;
 
-	r = view_link(ops_view(req), ino, parent, name, strlen(name), &attr);
+	r = OPS_MAKE_ROOM(ops_view(req), view_link(ops_view(req), ino, parent,
+						   name, strlen(name), &attr));
 	ops_reply_entry(req, r, &attr);
 }
 
 void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	ops_reply(req, view_unlink(ops_view(req), parent, name, strlen(name)));
+	ops_reply(req, OPS_MAKE_ROOM(ops_view(req),
+				     view_unlink(ops_view(req), parent, name,
+						 strlen(name))));
 }
 
 void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	ops_reply(req, view_rmdir(ops_view(req), parent, name, strlen(name)));
+	ops_reply(req,
+		  OPS_MAKE_ROOM(ops_view(req), view_rmdir(ops_view(req), parent,
+							  name, strlen(name))));
 }
 
 void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 		fuse_ino_t new_parent, const char *new_name, unsigned flags)
 {
 	ops_reply(req,
-		  view_rename(ops_view(req), parent, name, strlen(name),
-			      new_parent, new_name, strlen(new_name), flags));
+		  OPS_MAKE_ROOM(ops_view(req),
+				view_rename(ops_view(req), parent, name,
+					    strlen(name), new_parent, new_name,
+					    strlen(new_name), flags)));
 }

@@ -122,7 +122,8 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
 
 	(void)fi;
 	set |= set_kill(req, ino, set);
-	r = view_setattr(ops_view(req), ino, set, &attr, &now);
+	r = OPS_MAKE_ROOM(ops_view(req),
+			  view_setattr(ops_view(req), ino, set, &attr, &now));
 	ops_reply_attr(req, r, &now);
 }
 

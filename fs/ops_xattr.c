@@ -47,8 +47,11 @@ void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 		ops_reply(req, -EOPNOTSUPP);
 	else
 		ops_reply(req,
-			  view_setxattr(ops_view(req), ino, name, value, size,
-					flags | kill_flag(req, ino, name)));
+			  OPS_MAKE_ROOM(
+				  ops_view(req),
+				  view_setxattr(
+					  ops_view(req), ino, name, value, size,
+					  flags | kill_flag(req, ino, name))));
 }
 
 void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)

@@ -261,9 +261,13 @@ static int append(struct upper *u, const void *data, size_t len)
 	if (buf_error(&u->items))
 		return buf_error(&u->items);
 	r = upper_reserve(u, u->items.data, u->items.len);
-	if (r == 0 && u->log)
+	if (r == 0 && u->log && u->frees)
+		log_use_reserve(u->log);
+	if (r == 0 && u->log) {
 		r = log_append(u->log, u->items.data, u->items.len, data, len,
 			       &pos);
+		u->full = r == -ENOSPC || r == -EDQUOT || (u->full && u->frees);
+	}
 	if (r < 0)
 		return r;
 	r = upper_apply(u, u->items.data, u->items.len, pos, len);
@@ -285,6 +289,7 @@ int upper_append(struct upper *u, const void *data, size_t len)
 	upper_request_put_done(u, r == 0);
 	upper_drop_spares(u);
 	buf_reset(&u->items);
+	u->frees = false;
 	return r;
 }
 

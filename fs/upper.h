@@ -81,6 +81,8 @@ struct upper {
 	bool committed;
 	uint32_t committed_tree, committed_epoch;
 	bool broken; /* tables and log differ; nothing works any more */
+	bool frees;  /* the record being made: it is to work on a full disk */
+	bool full;   /* the last record or own file found no room */
 
 	struct buf items; /* the record being made */
 

@@ -17,6 +17,8 @@
 #define RECORD_BYTES_MAX (LOG_ITEMS_MAX / 2)
 #define DUE_BYTES (UINT64_C(256) << 20)
 #define DUE_RECORDS 200000u
+#define STALE_BYTES (UINT64_C(32) << 20)
+#define STALE_INODE_BYTES UINT64_C(256) /* about what a checkpoint has of one */
 
 struct writer {
 	const struct upper *u;
@@ -194,6 +196,16 @@ int upper_checkpoint(struct upper *u)
 	return r < 0 ? log_error(r, "upper: checkpoint") : 0;
 }
 
+/* Space comes back by it, and more than it takes. */
+static bool is_stale(const struct upper *u, uint64_t bytes)
+{
+	uint64_t limit = STALE_INODE_BYTES * u->inodes.count;
+
+	if (limit < STALE_BYTES)
+		limit = STALE_BYTES;
+	return bytes > limit && log_stale_bytes(u->log) > limit;
+}
+
 void upper_checkpoint_if_due(struct upper *u)
 {
 	uint64_t bytes;
@@ -202,8 +214,9 @@ void upper_checkpoint_if_due(struct upper *u)
 		return;
 	bytes = log_bytes_since_checkpoint(u->log);
 	if (bytes < u->checkpoint_after ||
-	    (bytes < DUE_BYTES &&
+	    (bytes < DUE_BYTES && !is_stale(u, bytes) &&
 	     log_records_since_checkpoint(u->log) < DUE_RECORDS))
 		return;
-	(void)upper_checkpoint(u);
+	if (upper_checkpoint(u) == 0 && u->pins == 0)
+		(void)log_reclaim(u->log);
 }

@@ -14,7 +14,7 @@
 
 #include "view_internal.h"
 
-#define RECLAIM_BYTES (UINT64_C(64) << 20) /* dead, before it is given back */
+#define RECLAIM_BYTES (UINT64_C(32) << 20) /* dead, before it is given back */
 #define CLOSE_RECORDS 1000u /* replayed faster than a checkpoint is written */
 
 /* --- locking --- */
@@ -30,7 +30,7 @@ void view_write_unlock(struct view **v)
 	bool reclaim;
 
 	upper_checkpoint_if_due(u);
-	reclaim = u->dead_bytes > RECLAIM_BYTES && u->pins == 0;
+	reclaim = u->dead_bytes > (u->full ? 0 : RECLAIM_BYTES) && u->pins == 0;
 	pthread_rwlock_unlock(&(*v)->lock);
 	if (reclaim)
 		(void)view_reclaim(*v);
@@ -52,6 +52,12 @@ bool view_reclaim(struct view *v)
 	upper_reclaim_end(&v->upper, &job, r == 0);
 	pthread_rwlock_unlock(&v->lock);
 	return r == 0;
+}
+
+bool view_make_room(struct view *v, ssize_t r)
+{
+	return (r == -ENOSPC || r == -EDQUOT) && v->upper.log &&
+	       view_reclaim(v);
 }
 
 int view_writable(const struct view *v)

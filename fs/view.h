@@ -81,6 +81,11 @@ struct view_cred {
 	uint32_t umask; /* not applied yet: a default ACL takes its place */
 };
 
+/* Space of what was removed is given back in batches; a full disk does not wait
+ * for the next one. Whether a call that returned `r` found no room, and is
+ * to be made again because there is some now. */
+bool view_make_room(struct view *v, ssize_t r);
+
 /* --- reading. lookup, create, mknod, mkdir, symlink, link count one more
  * kernel reference to the inode; view_forget() takes them back. --- */
 /* "." is the inode itself, whatever its type, and ".." its directory: so the kernel

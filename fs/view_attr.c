@@ -113,6 +113,7 @@ static int set_locked(struct view *v, struct meta *m, unsigned set,
 		buf_reset(&v->upper.items);
 		return r;
 	}
+	v->upper.frees = shrink;
 	return upper_append(&v->upper, NULL, 0);
 }
 

@@ -144,6 +144,7 @@ static int remove_name(struct view *v, const char *name, size_t len,
 	view_put_inode(v, m);
 	view_put_inode(v, dir);
 	view_put_name(v, dir->ino, name, len, 0);
+	v->upper.frees = true;
 	r = upper_append(&v->upper, NULL, 0);
 	if (r == 0)
 		view_drop_unlinked(v, m->ino);

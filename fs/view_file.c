@@ -93,8 +93,6 @@ static ssize_t write_once(struct view *v, uint64_t ino, const void *buf,
 	return r < 0 ? r : (ssize_t)len;
 }
 
-/* Space of what was removed is given back in batches; a full disk does not
- * wait for the next one. */
 ssize_t view_write(struct view *v, uint64_t ino, const void *buf, size_t len,
 		   uint64_t off, enum view_kill kill)
 {
@@ -103,7 +101,7 @@ ssize_t view_write(struct view *v, uint64_t ino, const void *buf, size_t len,
 	if (len > INT64_MAX || off > INT64_MAX - len)
 		return -EFBIG;
 	n = write_once(v, ino, buf, len, off, kill);
-	if ((n != -ENOSPC && n != -EDQUOT) || !view_reclaim(v))
+	if (!view_make_room(v, n))
 		return n;
 	return write_once(v, ino, buf, len, off, kill);
 }
@@ -156,6 +154,7 @@ static int allocate_locked(struct view *v, struct meta *m, int mode,
 						  .off = off,
 						  .len = len };
 		item_put(&v->upper.items, &item);
+		v->upper.frees = !grow;
 	}
 	return upper_append(&v->upper, NULL, 0);
 }

@@ -153,6 +153,8 @@ static int write_out(struct view *v, const struct own_write *w)
 	} else {
 		buf_reset(&v->upper.items);
 	}
+	if (r == -ENOSPC || r == -EDQUOT)
+		v->upper.full = true;
 	/* No record refers to it, so it can go at once; what cannot stays
 	 * unused. */
 	if (r < 0)
