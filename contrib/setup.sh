@@ -88,6 +88,19 @@ setup_tests() {
 	setup_install "${packages[@]}"
 }
 
+# What the presets are tested with: what Debian has and is not there from
+# elsewhere, and from npm's registry, in directory $1, the other package
+# managers; prints where their programs are.
+setup_presets() {
+	local packages=(ccache python3-venv)
+	command -v cargo >/dev/null || packages+=(cargo)
+	command -v go >/dev/null || packages+=(golang-go)
+	setup_install "${packages[@]}"
+	npm install --prefix "$1" --no-fund --no-audit --silent \
+		yarn@1 pnpm@10 bun >&2 || return
+	echo "$1/node_modules/.bin"
+}
+
 # setup_fuse makes mounts possible, where the kernel and the container allow it.
 setup_fuse() {
 	[ -c /dev/fuse ] || setup_as_root modprobe fuse 2>/dev/null || true
