@@ -138,22 +138,23 @@ setup() {
 @test "default_permissions are checked" {
 	require_root
 	make_user_dir
-	# Another user sees a mount only with allow_other.
-	larder umount m
-	larder mount -o rw,allow_other base@one m
-	chmod 711 .
-	chmod 600 m/a
+	# Another user sees a mount only with allow_other, and not what is in
+	# directories of the tests' own.
+	chmod 711 "$USER_DIR"
+	local m=$USER_DIR/m
+	mkdir "$m"
+	larder mount -q -o rw,allow_other base@one "$m"
+	chmod 600 "$m/a"
 	as_other() {
 		setpriv --reuid "$LARDER_TEST_USER" --regid \
 			"$LARDER_TEST_USER" --clear-groups "$@"
 	}
-	as_other test -x "$PWD" || skip "the directory is closed to others"
-	as_other cat m/b
-	run as_other cat m/a
+	as_other cat "$m/b"
+	run as_other cat "$m/a"
 	[ "$status" -ne 0 ]
-	run as_other touch m/new
+	run as_other touch "$m/new"
 	[ "$status" -ne 0 ]
-	chmod 777 m/empty
-	as_other touch m/empty/mine
-	[ "$(stat -c %U m/empty/mine)" = "$LARDER_TEST_USER" ]
+	chmod 777 "$m/empty"
+	as_other touch "$m/empty/mine"
+	[ "$(stat -c %U "$m/empty/mine")" = "$LARDER_TEST_USER" ]
 }
