@@ -234,6 +234,45 @@ static int op_hold_read(char **argv)
 	return n < 0 ? fail("read", argv[0]) : 0;
 }
 
+/* Grows a file without a name by `more` and reads all of it. */
+static int use_nameless(int fd, const char *before, const char *more)
+{
+	char buf[64] = "", all[64];
+	struct stat st;
+
+	snprintf(all, sizeof(all), "%s%s", before, more);
+	if (fstat(fd, &st) < 0 || st.st_nlink != 0)
+		return wrong("a file without a name counts links");
+	if (pwrite(fd, more, strlen(more), st.st_size) != (ssize_t)strlen(more))
+		return fail("write", more);
+	if (pread(fd, buf, sizeof(buf) - 1, 0) < 0 || strcmp(buf, all) != 0)
+		return wrong("a file without a name lost what was written");
+	return fchmod(fd, 0640) < 0 ? fail("fchmod", more) : 0;
+}
+
+/* FILE DIR: the one is removed and written, another made in DIR without a name; both
+ * are used again after the wait, and the other then gets the name FILE. */
+static int op_hold_nameless(char **argv)
+{
+	int removed = open(argv[0], O_RDWR | O_CREAT | O_TRUNC, 0600);
+	int fd = open(argv[1], O_TMPFILE | O_RDWR, 0600);
+	char path[64];
+
+	if (removed < 0 || fd < 0 || unlink(argv[0]) < 0)
+		return fail("open and unlink", argv[0]);
+	if (use_nameless(removed, "", "removed") ||
+	    use_nameless(fd, "", "nameless"))
+		return 1;
+	hold();
+	if (use_nameless(removed, "removed", ", later") ||
+	    use_nameless(fd, "nameless", ", later"))
+		return 1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (linkat(AT_FDCWD, path, AT_FDCWD, argv[0], AT_SYMLINK_FOLLOW) < 0)
+		return fail("link", argv[0]);
+	return close(removed) < 0 || close(fd) < 0 ? fail("close", argv[0]) : 0;
+}
+
 /* FILE TEXT: opened for writing, then held, then TEXT is appended. */
 static int op_hold_write(char **argv)
 {
@@ -353,6 +392,7 @@ static const struct op {
 	{ "append", 3, op_append },
 	{ "copy-range", 2, op_copy_range },
 	{ "exchange", 2, op_exchange },
+	{ "hold-nameless", 2, op_hold_nameless },
 	{ "hold-read", 1, op_hold_read },
 	{ "hold-write", 2, op_hold_write },
 	{ "hole", 1, op_hole },

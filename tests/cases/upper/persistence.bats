@@ -86,6 +86,22 @@ worker_is_not() {
 	grep -q 'not yet gone' held.out
 }
 
+@test "files without a name outlive the worker, and can get one" {
+	hold hold-nameless m/temp m/dir
+	for _ in 1 2; do
+		pid=$(worker_pid)
+		kill -KILL "$pid"
+		wait_until worker_is_not "$pid"
+	done
+	[ ! -e m/temp ]
+	release
+	[ "$(cat m/temp)" = 'nameless, later' ]
+	[ "$(stat -c %a:%h m/temp)" = 640:1 ]
+	larder umount -q m
+	larder mount -q --resume m
+	[ "$(cat m/temp)" = 'nameless, later' ]
+}
+
 @test "when the whole daemon is killed, what was written is resumed" {
 	may_hang=1
 	mkdir m/many
