@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +25,32 @@ long said(const char *what, long r)
 {
 	printf("%s: %s\n", what, r < 0 ? strerrorname_np(errno) : "ok");
 	return r;
+}
+
+long told(const char *what, long r)
+{
+	if (r < 0)
+		return said(what, r);
+	printf("%s: %ld\n", what, r);
+	return r;
+}
+
+void said_by_other(const char *what, long (*call)(void *arg), void *arg)
+{
+	int status = 0;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = (pid_t)must("fork", fork());
+	if (pid == 0)
+		_exit(call(arg) < 0 ? errno : 0);
+	must("waitpid", waitpid(pid, &status, 0));
+	if (!WIFEXITED(status)) {
+		printf("%s: signal %d\n", what, WTERMSIG(status));
+		return;
+	}
+	errno = WEXITSTATUS(status);
+	said(what, errno ? -1 : 0);
 }
 
 long must(const char *what, long r)
@@ -83,8 +110,11 @@ static const struct {
 	const char *name;
 	int (*run)(void);
 } areas[] = {
-	{ "setid", setid_main },
-	{ "times", times_main },
+	{ "data", data_main },	   { "dir", dir_main },
+	{ "errors", errors_main }, { "events", events_main },
+	{ "locks", locks_main },   { "setid", setid_main },
+	{ "times", times_main },   { "unlinked", unlinked_main },
+	{ "xattrs", xattrs_main },
 };
 
 int main(int argc, char **argv)

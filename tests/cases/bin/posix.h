@@ -18,6 +18,9 @@ void die(const char *what) __attribute__((noreturn));
 /* Prints "what: ok" or the name of errno, and gives `r` back. */
 long said(const char *what, long r);
 
+/* Prints "what: r", or the name of errno, and gives `r` back. */
+long told(const char *what, long r);
+
 /* Fails where `r` is negative. */
 long must(const char *what, long r);
 
@@ -34,8 +37,19 @@ struct acl_bits {
 };
 size_t make_acl(const struct acl_bits *bits, uint8_t *buf);
 
+/* What `call` makes of `arg` in a new process: the process exits with errno, or 0,
+ * which is printed. */
+void said_by_other(const char *what, long (*call)(void *arg), void *arg);
+
 /* The areas. */
+int data_main(void);
+int dir_main(void);
+int errors_main(void);
+int events_main(void);
+int locks_main(void);
 int setid_main(void);
 int times_main(void);
+int unlinked_main(void);
+int xattrs_main(void);
 
 #endif
