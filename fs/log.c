@@ -206,14 +206,15 @@ static int reserve_keep(struct log *l, size_t len)
  * written. */
 static int tail_clean(struct log *l)
 {
-	const struct log_segment *seg = &l->segments[l->nsegments - 1];
+	struct log_segment *seg;
 
 	if (!l->tail_dirty)
 		return 0;
+	seg = &l->segments[l->nsegments - 1];
 	if (ftruncate(seg->file->fd, (off_t)seg->end) < 0)
 		return log_error(-errno, "upper log: cutting a failed write");
 	l->tail_dirty = false;
-	l->segments[l->nsegments - 1].reserved = 0;
+	seg->reserved = 0;
 	return 0;
 }
 
