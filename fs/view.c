@@ -50,6 +50,8 @@ bool view_reclaim(struct view *v)
 	r = log_sync(v->upper.log);
 	pthread_rwlock_wrlock(&v->lock);
 	upper_reclaim_end(&v->upper, &job, r == 0);
+	/* What died may make one due, and no change may follow. */
+	upper_checkpoint_if_due(&v->upper);
 	pthread_rwlock_unlock(&v->lock);
 	return r == 0;
 }
