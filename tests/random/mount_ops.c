@@ -614,7 +614,7 @@ static int op_list(void *fs, const char *path,
 	r = read_names(d, &names, &len);
 	if (r < 0)
 		return r;
-	for (name = names; name < names + len; name += strlen(name) + 1)
+	for (name = names; len && name < names + len; name += strlen(name) + 1)
 		each(arg, name, strlen(name));
 	return 0;
 }

@@ -130,7 +130,8 @@ static void note_write(int fd, const struct iovec *iov, int count, off_t off,
 
 		if (len > n->len - at)
 			len = n->len - at;
-		memcpy(n->data + at, iov[i].iov_base, len);
+		if (len)
+			memcpy(n->data + at, iov[i].iov_base, len);
 		at += len;
 	}
 }
