@@ -10,7 +10,6 @@
  */
 #include "export.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -436,22 +435,6 @@ static int export_run(struct export *x)
 	return r;
 }
 
-static int check_empty(int dirfd)
-{
-	_cleanup_closedir_ DIR *dir = NULL;
-	struct dirent *de;
-	int r;
-
-	r = io_opendir_at(dirfd, ".", &dir);
-	if (r < 0)
-		return r;
-	while ((errno = 0, de = readdir(dir)))
-		if (strcmp(de->d_name, ".") != 0 &&
-		    strcmp(de->d_name, "..") != 0)
-			return -ENOTEMPTY;
-	return -errno;
-}
-
 /* umask(2) can only be read by setting it, which all threads would see. */
 static uint32_t read_umask(void)
 {
@@ -527,9 +510,9 @@ int export_dir(struct store_tree *t, int dirfd, const struct ingest_owner *self,
 	unsigned refused;
 	int r;
 
-	r = check_empty(dirfd);
-	if (r < 0)
-		return r;
+	r = io_is_empty(dirfd);
+	if (r <= 0)
+		return r < 0 ? r : -ENOTEMPTY;
 	r = export_prepare(&x);
 	if (r == 0)
 		r = export_run(&x);

@@ -56,37 +56,25 @@ uint32_t before_mark(const struct before *b, struct walk *w)
 	return n;
 }
 
-static int give_piece(const struct before *b, const struct walk_file *f,
-		      const struct catalog_piece *p, before_piece_fn fn,
-		      void *arg)
-{
-	const struct digest *digest;
-	struct pack_loc loc;
-	uint32_t size;
-	int r;
-
-	if (p->chunk == CATALOG_HOLE)
-		return fn(arg, f->node, NULL, p->len, NULL);
-	r = catalog_chunk(store_tree_catalog(b->tree), p->chunk, &digest,
-			  &size);
-	if (r == 0)
-		r = store_tree_locate(b->tree, p->chunk, &loc);
-	return r < 0 ? r : fn(arg, f->node, digest, p->len, &loc);
-}
-
 int before_pieces(const struct before *b, const struct walk_file *f,
 		  before_piece_fn fn, void *arg)
 {
 	const struct catalog *c = store_tree_catalog(b->tree);
-	struct catalog_inode inode;
+	const struct digest *digest = NULL;
 	struct catalog_piece p;
-	uint32_t n;
-	int r = catalog_inode(c, f->known, &inode);
+	uint32_t n, size;
+	int r;
 
-	for (n = 0; r == 0 && n < inode.pieces; n++) {
+	for (n = 0;; n++) {
 		r = catalog_piece(c, f->known, n, &p);
+		if (r == -ENOENT)
+			return 0;
+		if (r == 0 && p.chunk != CATALOG_HOLE)
+			r = catalog_chunk(c, p.chunk, &digest, &size);
 		if (r == 0)
-			r = give_piece(b, f, &p, fn, arg);
+			r = fn(arg, f->node,
+			       p.chunk == CATALOG_HOLE ? NULL : digest, p.len);
+		if (r < 0)
+			return r;
 	}
-	return r;
 }

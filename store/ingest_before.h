@@ -24,8 +24,7 @@ uint32_t before_mark(const struct before *b, struct walk *w);
 
 /* The pieces of a known file, in order. `chunk` is NULL for a hole. */
 typedef int (*before_piece_fn)(void *arg, uint32_t node,
-			       const struct digest *chunk, uint64_t len,
-			       const struct pack_loc *loc);
+			       const struct digest *chunk, uint64_t len);
 int before_pieces(const struct before *b, const struct walk_file *f,
 		  before_piece_fn fn, void *arg);
 

@@ -236,12 +236,6 @@ static void note(struct store *s, const struct stat *root, const struct walk *w,
 
 /* ---- all of it */
 
-static int known_piece(void *in, uint32_t node, const struct digest *chunk,
-		       uint64_t len, const struct pack_loc *loc)
-{
-	return ingest_known(in, node, chunk, len, loc);
-}
-
 static int load_all(struct ingest *in, struct walk *w,
 		    const struct file_list *l, const struct before *before)
 {
@@ -254,7 +248,8 @@ static int load_all(struct ingest *in, struct walk *w,
 
 		if (f->size == 0)
 			continue;
-		r = f->known ? before_pieces(before, f, known_piece, in) :
+		r = f->known ? ingest_known_file(in, f->node, before->tree,
+						 f->known) :
 			       ingest_load(in, f->node, &file_loader, w,
 					   f - w->files, f->size);
 		if (r < 0)

@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "path_at.h"
 #include "xattr_codec.h"
@@ -151,11 +153,6 @@ static int add_dir(struct walk *w, uint32_t parent, uint32_t node,
 	return 0;
 }
 
-static int64_t stat_ns(const struct timespec *ts)
-{
-	return ts->tv_sec * INT64_C(1000000000) + ts->tv_nsec;
-}
-
 static int add_file(struct walk *w, uint32_t dir, uint32_t node,
 		    const char *name, const struct stat *st)
 {
@@ -165,8 +162,8 @@ static int add_file(struct walk *w, uint32_t dir, uint32_t node,
 		.dev = st->st_dev,
 		.ino = st->st_ino,
 		.size = st->st_size,
-		.mtime_ns = stat_ns(&st->st_mtim),
-		.ctime_ns = stat_ns(&st->st_ctim),
+		.mtime_ns = clock_timespec_ns(&st->st_mtim),
+		.ctime_ns = clock_timespec_ns(&st->st_ctim),
 	};
 
 	if (w->n_files == w->files_cap) {
@@ -330,8 +327,7 @@ static int walk_directory(struct walk *w, uint32_t dir)
 	if (r < 0)
 		return entry_error(w, dir, NULL, r, "cannot open");
 	while ((errno = 0, de = readdir(d))) {
-		if (strcmp(de->d_name, ".") == 0 ||
-		    strcmp(de->d_name, "..") == 0)
+		if (io_is_dot(de->d_name))
 			continue;
 		r = walk_entry(w, dir, dirfd(d), de->d_name);
 		if (r < 0)
@@ -391,8 +387,8 @@ int walk_check(const struct walk *w, const struct walk_file *f, int fd)
 		return walk_error(w, f, -errno, "cannot stat");
 	if (st.st_dev == f->dev && st.st_ino == f->ino &&
 	    (uint64_t)st.st_size == f->size &&
-	    stat_ns(&st.st_mtim) == f->mtime_ns &&
-	    stat_ns(&st.st_ctim) == f->ctime_ns)
+	    clock_timespec_ns(&st.st_mtim) == f->mtime_ns &&
+	    clock_timespec_ns(&st.st_ctim) == f->ctime_ns)
 		return 0;
 	return walk_error(w, f, -ESTALE, "changed while it was imported");
 }

@@ -186,8 +186,7 @@ static int names_read(struct names *n, int dirfd)
 	if (r < 0)
 		return r;
 	while ((errno = 0, de = readdir(dir))) {
-		if (strcmp(de->d_name, ".") == 0 ||
-		    strcmp(de->d_name, "..") == 0)
+		if (io_is_dot(de->d_name))
 			continue;
 		r = names_add(n, de->d_name, de->d_type);
 		if (r < 0)

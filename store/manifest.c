@@ -83,19 +83,14 @@ int manifest_add(struct manifest_list *l, const struct manifest_file *f)
 	return 0;
 }
 
-static int64_t time_ns(const struct timespec *ts)
-{
-	return ts->tv_sec * INT64_C(1000000000) + ts->tv_nsec;
-}
-
 int manifest_add_stat(struct manifest_list *l, const struct stat *st,
 		      uint32_t node)
 {
 	const struct manifest_file f = {
 		.ino = st->st_ino,
 		.size = st->st_size,
-		.mtime_ns = time_ns(&st->st_mtim),
-		.ctime_ns = time_ns(&st->st_ctim),
+		.mtime_ns = clock_timespec_ns(&st->st_mtim),
+		.ctime_ns = clock_timespec_ns(&st->st_ctim),
 		.node = node,
 	};
 
@@ -149,7 +144,8 @@ static void remove_old(int dirfd)
 		return;
 	while ((de = readdir(dir)))
 		if (fstatat(dirfd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISREG(st.st_mode) && now - time_ns(&st.st_mtim) > KEEP_NS)
+		    S_ISREG(st.st_mode) &&
+		    now - clock_timespec_ns(&st.st_mtim) > KEEP_NS)
 			unlinkat(dirfd, de->d_name, 0);
 }
 
@@ -162,7 +158,8 @@ int manifest_publish(struct store *s, const struct stat *root,
 
 	if (l->n > FILES_MAX)
 		return -EFBIG;
-	qsort(l->files, l->n, sizeof(*l->files), by_ino);
+	if (l->n)
+		qsort(l->files, l->n, sizeof(*l->files), by_ino);
 	encode(l, catalog, as_of_ns, &out);
 	if (buf_error(&out))
 		return buf_error(&out);

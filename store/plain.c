@@ -18,26 +18,6 @@
 #include "base/log.h"
 #include "ingest_before.h"
 
-static bool is_dot(const char *name)
-{
-	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
-/* 1, or 0 where there is a name in it. */
-static int is_empty(int dirfd)
-{
-	_cleanup_closedir_ DIR *dir = NULL;
-	const struct dirent *de;
-	int r = io_opendir_at(dirfd, ".", &dir);
-
-	if (r < 0)
-		return r;
-	while ((errno = 0, de = readdir(dir)))
-		if (!is_dot(de->d_name))
-			return 0;
-	return errno ? -errno : 1;
-}
-
 int plain_clear(int dirfd)
 {
 	_cleanup_closedir_ DIR *dir = NULL;
@@ -45,15 +25,14 @@ int plain_clear(int dirfd)
 	int r = io_opendir_at(dirfd, ".", &dir);
 
 	while (r == 0 && (errno = 0, de = readdir(dir)))
-		if (!is_dot(de->d_name))
+		if (!io_is_dot(de->d_name))
 			r = io_remove_tree(dirfd, de->d_name);
 	return r < 0 ? r : -errno;
 }
 
 static int put_piece(void *build, uint32_t node, const struct digest *chunk,
-		     uint64_t len, const struct pack_loc *loc)
+		     uint64_t len)
 {
-	(void)loc;
 	return catalog_build_piece(build, node, chunk, len);
 }
 
@@ -121,7 +100,7 @@ int plain_look(struct store *s, int dirfd, const char *label,
 {
 	_cleanup_(before_release) struct before b = { 0 };
 	struct stat st;
-	int r = is_empty(dirfd);
+	int r = io_is_empty(dirfd);
 
 	if (r < 0)
 		return log_error(r, "%s: cannot look", label);

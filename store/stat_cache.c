@@ -56,11 +56,6 @@ struct stat_cache {
 	struct map items;
 };
 
-static int64_t ns_of(struct timespec ts)
-{
-	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
 /* Others may be shared with machines whose clock differs, or, as a view of a
  * cache entry, show another file with all the same stat data. */
 static bool is_local(int fd)
@@ -240,8 +235,8 @@ bool stat_cache_find(struct stat_cache *c, const char *path,
 
 	if (!item || item->size != (uint64_t)st->st_size ||
 	    item->ino != (uint64_t)st->st_ino ||
-	    item->mtime_ns != ns_of(st->st_mtim) ||
-	    item->ctime_ns != ns_of(st->st_ctim))
+	    item->mtime_ns != clock_timespec_ns(&st->st_mtim) ||
+	    item->ctime_ns != clock_timespec_ns(&st->st_ctim))
 		return false;
 	if (item->day != c->today) {
 		item->day = c->today;
@@ -271,7 +266,7 @@ void stat_cache_put(struct stat_cache *c, const char *path,
 	if (!c || !c->usable || strlen(path) > UINT16_MAX)
 		return;
 	forget(c, path);
-	if (ns_of(st->st_ctim) > now_ns - STAT_CACHE_RACY_NS ||
+	if (clock_timespec_ns(&st->st_ctim) > now_ns - STAT_CACHE_RACY_NS ||
 	    c->items.count >= STAT_CACHE_ITEMS_MAX)
 		return;
 	item = new_item(path, strlen(path));
@@ -279,8 +274,8 @@ void stat_cache_put(struct stat_cache *c, const char *path,
 		return;
 	item->size = (uint64_t)st->st_size;
 	item->ino = (uint64_t)st->st_ino;
-	item->mtime_ns = ns_of(st->st_mtim);
-	item->ctime_ns = ns_of(st->st_ctim);
+	item->mtime_ns = clock_timespec_ns(&st->st_mtim);
+	item->ctime_ns = clock_timespec_ns(&st->st_ctim);
 	item->day = c->today;
 	item->digest = *digest;
 	if (put_item(c, item) == 0)
@@ -353,13 +348,13 @@ static void sweep(int dirfd)
 		    !S_ISREG(st.st_mode))
 			continue;
 		if (!is_cache_name(de->d_name)) {
-			if (ns_of(st.st_mtim) < now - DAY_NS)
+			if (clock_timespec_ns(&st.st_mtim) < now - DAY_NS)
 				unlinkat(dirfd, de->d_name, 0);
 			continue;
 		}
 		count++;
-		if (ns_of(st.st_mtim) < oldest_ns) {
-			oldest_ns = ns_of(st.st_mtim);
+		if (clock_timespec_ns(&st.st_mtim) < oldest_ns) {
+			oldest_ns = clock_timespec_ns(&st.st_mtim);
 			memcpy(oldest, de->d_name, NAME_LEN + 1);
 		}
 	}

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -44,10 +45,8 @@ void store_stamp(const struct stat *st, struct index_stamp *ret_stamp)
 	*ret_stamp = (struct index_stamp){
 		.bytes = st->st_size,
 		.ino = st->st_ino,
-		.mtime_ns = st->st_mtim.tv_sec * INT64_C(1000000000) +
-			    st->st_mtim.tv_nsec,
-		.ctime_ns = st->st_ctim.tv_sec * INT64_C(1000000000) +
-			    st->st_ctim.tv_nsec,
+		.mtime_ns = clock_timespec_ns(&st->st_mtim),
+		.ctime_ns = clock_timespec_ns(&st->st_ctim),
 	};
 }
 

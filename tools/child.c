@@ -35,10 +35,21 @@ static void become(const char *const argv[], const char *dir,
 	_exit(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
 }
 
+int child_wait(pid_t pid)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFSIGNALED(status) ? EXIT_SIGNAL + WTERMSIG(status) :
+				     WEXITSTATUS(status);
+}
+
 int child_run(const char *const argv[], const char *dir,
 	      const struct variable *variables, bool quiet_stdout)
 {
-	int status = 0;
+	int code = EXIT_NOT_EXECUTABLE;
 	pid_t pid;
 
 	fflush(NULL);
@@ -49,11 +60,8 @@ int child_run(const char *const argv[], const char *dir,
 	if (pid < 0)
 		out_warning("cannot start a process: %s", strerror(errno));
 	interrupt_forward(pid);
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	if (pid > 0)
+		code = child_wait(pid);
 	interrupt_restore();
-	if (pid < 0)
-		return EXIT_NOT_EXECUTABLE;
-	return WIFSIGNALED(status) ? EXIT_SIGNAL + WTERMSIG(status) :
-				     WEXITSTATUS(status);
+	return code < 0 ? EXIT_NOT_EXECUTABLE : code;
 }

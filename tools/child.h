@@ -4,10 +4,15 @@
 #define LARDER_TOOLS_CHILD_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct variable {
 	const char *name, *value;
 };
+
+/* Waits for a child: its exit code, or 128 plus the signal's number; a negative
+ * errno. */
+int child_wait(pid_t pid);
 
 /*
  * Runs `argv` in `dir` (NULL: here) with the variables (the last has no name)

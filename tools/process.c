@@ -167,16 +167,13 @@ int process_read_all(struct process *const ps[], struct buf *const ret_bufs[],
 
 int process_wait(struct process *p, int64_t deadline_ns)
 {
-	int r = await(p->pidfd, deadline_ns), status = 0;
+	int r = await(p->pidfd, deadline_ns);
 
-	if (r < 0)
-		return r;
-	while (waitpid(p->pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	p->pid = 0;
-	return WIFSIGNALED(status) ? EXIT_SIGNAL + WTERMSIG(status) :
-				     WEXITSTATUS(status);
+	if (r == 0)
+		r = child_wait(p->pid);
+	if (r >= 0)
+		p->pid = 0;
+	return r;
 }
 
 void process_release(struct process *p)

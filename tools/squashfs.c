@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "cmd.h"
 #include "spawn.h"
 #include "store/base/cleanup.h"
@@ -50,17 +51,6 @@ int squashfs_check(struct failure *ret_failure)
 			   (r ? writer : reader)[0]);
 }
 
-static int wait_for(pid_t pid)
-{
-	int status = 0;
-
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return EXIT_NOT_EXECUTABLE;
-	return WIFSIGNALED(status) ? EXIT_SIGNAL + WTERMSIG(status) :
-				     WEXITSTATUS(status);
-}
-
 static void become(const char *const argv[])
 {
 	signal(SIGPIPE, SIG_DFL);
@@ -86,7 +76,7 @@ static void guard(const char *const argv[], int image, int tar)
 	pid = fork();
 	if (pid == 0)
 		become(argv);
-	code = pid < 0 ? EXIT_NOT_EXECUTABLE : wait_for(pid);
+	code = pid < 0 ? EXIT_NOT_EXECUTABLE : child_wait(pid);
 	if (code != 0) {
 		memset(damage, 0xff, sizeof(damage));
 		signal(SIGPIPE, SIG_IGN);
@@ -179,7 +169,7 @@ int squashfs_write(const char *path, const char *compressor,
 int squashfs_finish(struct squashfs *s, const char *path,
 		    struct failure *ret_failure)
 {
-	int code = wait_for(s->pid);
+	int code = child_wait(s->pid);
 
 	s->pid = 0;
 	if (code != 0)
@@ -199,7 +189,7 @@ void squashfs_release(struct squashfs *s)
 {
 	if (s->pid > 0) {
 		kill(s->pid, SIGTERM);
-		wait_for(s->pid);
+		child_wait(s->pid);
 	}
 	if (s->partial)
 		unlink(s->partial);

@@ -7,12 +7,17 @@
 #include <stdint.h>
 #include <time.h>
 
+static inline int64_t clock_timespec_ns(const struct timespec *ts)
+{
+	return ts->tv_sec * INT64_C(1000000000) + ts->tv_nsec;
+}
+
 static inline int64_t clock_ns(clockid_t id)
 {
 	struct timespec ts;
 
 	clock_gettime(id, &ts);
-	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+	return clock_timespec_ns(&ts);
 }
 
 /* Nanoseconds since 1970. */

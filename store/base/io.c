@@ -303,14 +303,32 @@ static int removal_entry(struct removal *rm, int dirfd, const char *name,
 	return removal_dir(rm, dirfd, name, depth);
 }
 
+bool io_is_dot(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+int io_is_empty(int dirfd)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	const struct dirent *de;
+	int r = io_opendir_at(dirfd, ".", &dir);
+
+	if (r < 0)
+		return r;
+	while ((errno = 0, de = readdir(dir)))
+		if (!io_is_dot(de->d_name))
+			return 0;
+	return errno ? -errno : 1;
+}
+
 static int removal_empty(struct removal *rm, DIR *dir, unsigned depth)
 {
 	struct dirent *de;
 	int r;
 
 	while ((errno = 0, de = readdir(dir))) {
-		if (strcmp(de->d_name, ".") == 0 ||
-		    strcmp(de->d_name, "..") == 0)
+		if (io_is_dot(de->d_name))
 			continue;
 		r = removal_entry(rm, dirfd(dir), de->d_name, depth + 1);
 		if (r < 0)

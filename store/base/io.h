@@ -42,6 +42,12 @@ int io_remove_tree(int dirfd, const char *path);
  * followed. */
 int io_opendir_at(int dirfd, const char *name, DIR **ret_dir);
 
+/* "." and "..", which readdir() gives as well. */
+bool io_is_dot(const char *name);
+
+/* Whether the directory has no names: 1 or 0. */
+int io_is_empty(int dirfd);
+
 /* An allocated "a/b" (asprintf); NULL when memory is short. */
 char *io_path(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
