@@ -322,7 +322,7 @@ int client_call(struct client *c, const char *method, json_t *params,
 		return failure_set(ret_failure, r, EXIT_ERROR,
 				   "%s: too many key parts for one request",
 				   method);
-	if (r <= 0)
+	if (r <= 0 || (interrupt_signal() && json_object_get(message, "error")))
 		return set_lost(r, method, ret_failure);
 	return answer(c, message, ret_result, ret_failure);
 }

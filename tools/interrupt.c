@@ -1,28 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Signal handlers. They use only a signal's number, a descriptor and a
- * process id, and call only shutdown(), kill(), sigaction() and raise(). Owns
- * the dispositions that were there before.
+ * process id, and call only shutdown(), alarm(), kill(), sigaction() and
+ * raise(). Owns the dispositions that were there before.
  */
 #include "interrupt.h"
 
 #include <signal.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 
+#define CANCEL_WAIT_S 5 /* for a daemon that does not answer */
 #define NSIGNALS (sizeof(signals) / sizeof(*signals))
 
 static volatile sig_atomic_t came, watched_fd = -1, child;
-static struct sigaction before[NSIGNALS];
+static struct sigaction before[NSIGNALS], alarm_before;
 static sigset_t mask_before;
 
+/* The first one tells the daemon, whose answer is when the work has ended. */
 static void cancel(int signo)
 {
-	came = signo;
 	if (watched_fd >= 0)
-		shutdown((int)watched_fd, SHUT_RDWR);
+		shutdown((int)watched_fd, came ? SHUT_RDWR : SHUT_WR);
+	if (!came)
+		alarm(CANCEL_WAIT_S);
+	came = came ? came : signo;
 }
 
 /* The terminal has sent SIGINT and SIGQUIT to the child as well. */
@@ -63,14 +68,19 @@ static void uninstall(size_t count)
 
 void interrupt_watch(int fd)
 {
+	struct sigaction sa = { .sa_handler = cancel, .sa_flags = SA_RESTART };
+
 	came = 0;
 	watched_fd = fd;
 	install(cancel, NSIGNALS - 1); /* SIGQUIT ends, as it should */
+	sigaction(SIGALRM, &sa, &alarm_before);
 }
 
 void interrupt_unwatch(void)
 {
 	watched_fd = -1;
+	alarm(0);
+	sigaction(SIGALRM, &alarm_before, NULL);
 	uninstall(NSIGNALS - 1);
 }
 

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ctrl-C and its like. While a request runs, a signal shuts the connection
- * down, which cancels the request; while a command runs, the signal is the
- * command's. One thread.
+ * Ctrl-C and its like. While a request runs, a signal cancels it; while a
+ * command runs, the signal is the command's. One thread.
  */
 #ifndef LARDER_TOOLS_INTERRUPT_H
 #define LARDER_TOOLS_INTERRUPT_H
 
 #include <sys/types.h>
 
-/* Until interrupt_unwatch(), SIGINT, SIGTERM and SIGHUP shut `fd` down. */
+/* Until interrupt_unwatch(), SIGINT, SIGTERM and SIGHUP end what is sent to
+ * `fd`, which cancels the request there. Its answer still comes, so that
+ * nothing goes on behind who asked; a second signal or five seconds end
+ * the waiting. */
 void interrupt_watch(int fd);
 void interrupt_unwatch(void);
 
