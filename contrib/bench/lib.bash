@@ -15,7 +15,18 @@ bench_start() {
 	export XDG_RUNTIME_DIR=$bench_dir/run XDG_CONFIG_HOME=$bench_dir/config
 	mkdir -m 0700 "$XDG_RUNTIME_DIR"
 	trap bench_end EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
 	bench_programs "$bench_dir/build"
+	bench_guard &
+}
+
+# Cleans up where the script was killed and could not.
+bench_guard() {
+	trap '' INT TERM HUP
+	exec </dev/null >/dev/null 2>&1 3>&- 4>&-
+	while kill -0 $$; do sleep 1; done
+	[ ! -e "$bench_dir" ] || bench_end
 }
 
 # bench_programs DIR sets LARDER: as it is set, or built in BENCH_BUILD or DIR.
@@ -39,16 +50,11 @@ bench_end() {
 	local dir
 	trap - EXIT
 	awk -v d="$bench_dir/" 'index($2, d) == 1 { print $2 }' /proc/mounts |
-		while read -r dir; do
+		tac | while read -r dir; do
 			fusermount3 -uz "$dir" 2>/dev/null || umount -l "$dir" || :
 		done
 	"$LARDER" daemon stop --force >/dev/null 2>&1 || :
 	rm -rf --one-file-system "$bench_dir"
-}
-
-# now_ms: milliseconds of a clock that only goes forward
-now_ms() {
-	awk '{ printf "%d\n", $1 * 1000 }' /proc/uptime
 }
 
 # time_s CMD...: its seconds, with three decimals, on standard output; the
@@ -86,18 +92,6 @@ walk() { find "$1" -printf '%s %T@ %m %l\n'; }
 open_all() { find "$1" -type f -print0 | xargs -0 -n 2000 head -qc 0; }
 read_all() { find "$1" -type f -print0 | xargs -0 -n 2000 cat; }
 
-requests() {
-	"$LARDER" status --json |
-		jq --arg d "$1" '[.mounts[] | select(.dir == $d) | .requests_total] | add'
-}
-
-# The worker's memory: all that is resident, and what is not file-backed.
-memory_kib() {
-	local pid
-	pid=$("$LARDER" status --json | jq .worker_pid)
-	awk '/^VmRSS|^RssAnon/ { print $1, $2 }' "/proc/$pid/status" | tr '\n' ' '
-}
-
 # A tree of $2 small files in $1, about 32 in a directory, a third of them with
 # equal content.
 make_tree() {
@@ -122,16 +116,4 @@ real_project() {
 		eslint@8 typescript@5 jest@29 next@14 vite@5 @mui/material@5 \
 		@mui/icons-material@5 react@18 react-dom@18 @emotion/react@11 \
 		@emotion/styled@11 is-number@6 >/dev/null 2>&1
-}
-
-# The real input: a node_modules of about 56,000 files, from BENCH_TREE, or
-# installed by npm.
-real_tree() {
-	if [ -n "${BENCH_TREE:-}" ]; then
-		realpath "$BENCH_TREE"
-		return
-	fi
-	mkdir -p "$bench_dir/project"
-	(cd "$bench_dir/project" && real_project && npm ci --no-audit --no-fund) >&2
-	echo "$bench_dir/project/node_modules"
 }
