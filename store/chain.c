@@ -203,6 +203,24 @@ int chain_get_from(struct chain *c, unsigned i, const struct tier_call *call,
 	return attempt_end(&a, "reading", path, r);
 }
 
+int chain_read_from(struct chain *c, unsigned i, const struct tier_call *call,
+		    const char *path, size_t max, struct buf *ret_data)
+{
+	struct attempt a = { 0 };
+	size_t before = ret_data->len;
+	int r = attempt_begin(&a, c, i, call);
+
+	if (r < 0)
+		return r;
+	r = tier_read(a.tier->tier, &a.call, path, max, ret_data);
+	atomic_fetch_add(&a.tier->bytes_in, ret_data->len - before);
+	if (r == 0)
+		atomic_fetch_add(&a.tier->hits, 1);
+	if (r == -ENOENT)
+		atomic_fetch_add(&a.tier->misses, 1);
+	return attempt_end(&a, "reading", path, r);
+}
+
 static ssize_t give(void *arg, void *buf, size_t cap, uint64_t off)
 {
 	struct attempt *a = arg;

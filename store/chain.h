@@ -50,6 +50,8 @@ void chain_set_pause(struct chain *c, unsigned first_ms, unsigned most_ms);
 int chain_get_from(struct chain *c, unsigned i, const struct tier_call *call,
 		   const char *path, uint64_t off, uint64_t len, tier_sink sink,
 		   void *arg);
+int chain_read_from(struct chain *c, unsigned i, const struct tier_call *call,
+		    const char *path, size_t max, struct buf *ret_data);
 int chain_put_to(struct chain *c, unsigned i, const struct tier_call *call,
 		 const char *path, uint64_t size, tier_source source,
 		 void *arg);

@@ -324,7 +324,7 @@ int index_each_entry(struct index *ix, const char *tenant,
 	index_key_strings(&k, tenant, namespace, name, NULL);
 	if (buf_error(&k))
 		return buf_error(&k);
-	prefix = bytes_of(&k);
+	prefix = tenant ? bytes_of(&k) : (struct index_bytes){ "", 0 };
 	return index_db_each(ix, INDEX_CF_ENTRIES, &prefix, each_entry, &ctx);
 }
 

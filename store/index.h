@@ -91,7 +91,8 @@ int index_newest_prefix(struct index *ix, const char *tenant,
 			const char *namespace, const char *name,
 			const char *key_prefix, struct entry *ret_entry);
 
-/* All entries of a namespace (of `name` only, where not NULL) in key order.
+/* All entries of a namespace (of `name` only, where not NULL; of all tenants
+ * where `tenant` is NULL, as the rest then) in key order.
  * A non-zero return of `each` ends the walk and is returned; it may read the
  * index, but not write to it. */
 int index_each_entry(struct index *ix, const char *tenant,

@@ -340,6 +340,23 @@ int store_put_placement(struct store *s, const struct digest *catalog,
 	return 0;
 }
 
+int store_put_pack(struct store *s, const struct digest *name,
+		   struct publish *p)
+{
+	_cleanup_close_ int dirfd = -1;
+	char path[STORE_PATH_LEN + 1];
+	int r;
+
+	store_path(name, path);
+	path[2] = '\0';
+	r = open_subdir(s->packs_fd, path, &dirfd);
+	if (r < 0)
+		return r;
+	if (fsync(s->packs_fd) < 0) /* the name <hh> */
+		return -errno;
+	return publish_commit_at(p, dirfd, path + 3);
+}
+
 int store_find_entry(struct store *s, const char *tenant, const char *namespace,
 		     const struct entry_ref *ref, struct entry *ret_entry)
 {

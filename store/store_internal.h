@@ -37,6 +37,12 @@ void store_stamp(const struct stat *st, struct index_stamp *ret_stamp);
 int store_quarantine(struct store *s, int rootfd, const char *kind,
 		     const struct digest *digest);
 
+/* Publishes a pack whose bytes are in the file that `p` has open, below
+ * packs_fd. */
+struct publish;
+int store_put_pack(struct store *s, const struct digest *name,
+		   struct publish *p);
+
 /* Records that a blob was checked whole. A stamp that is not kept costs a
  * check at the next open, so this cannot fail. */
 void store_put_stamp(struct store *s, enum index_blob kind,

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Putting an entry into a tier: packs, tree, entry, pointers to the newest.
+ * Packs are streamed from their files, and their digest is compared on the way,
+ * so that what is damaged here does not spread.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "remote_internal.h"
+#include "remote_push.h"
+#include "remote_tree.h"
+
+/* For what is small; a pack takes as long as it moves. */
+#define PUT_TIMEOUT_NS INT64_C(60000000000)
+
+static void cleanup_digest_ctx(struct digest_ctx **ctx)
+{
+	digest_ctx_free(*ctx);
+}
+
+/* --- a pack --- */
+
+struct pack_source {
+	struct push *push;
+	int fd;
+	uint64_t size;
+	const struct digest *name;
+	struct digest_ctx *digest;
+	uint64_t hashed;
+};
+
+/* A tier that begins again reads from 0 again. */
+static int hash_step(struct pack_source *src, const void *data, size_t len,
+		     uint64_t off)
+{
+	struct digest got;
+	int r = 0;
+
+	if (off == 0) {
+		r = digest_ctx_reset(src->digest);
+		src->hashed = 0;
+	}
+	if (r < 0 || off != src->hashed)
+		return r;
+	r = digest_ctx_update(src->digest, data, len);
+	src->hashed += len;
+	if (r < 0 || src->hashed < src->size)
+		return r;
+	r = digest_ctx_final(src->digest, &got);
+	return r < 0 ? r : digest_equal(&got, src->name) ? 0 : -EBADMSG;
+}
+
+static ssize_t read_pack(void *arg, void *buf, size_t cap, uint64_t off)
+{
+	struct pack_source *src = arg;
+	struct push *p = src->push;
+	size_t n = src->size - off < cap ? src->size - off : cap;
+	int r = io_pread(src->fd, buf, n, off);
+
+	if (r == 0)
+		r = hash_step(src, buf, n, off);
+	if (r == 0)
+		r = progress_tick(p->remote->progress, "push", p->done, p->all,
+				  p->result->bytes_moved + off + n, 0);
+	return r < 0 ? r : (ssize_t)n;
+}
+
+static int put_pack(struct push *p, const struct digest *name, int fd,
+		    uint64_t size, const char *path)
+{
+	_cleanup_(cleanup_digest_ctx) struct digest_ctx *digest = NULL;
+	struct tier_call call = remote_call(p->remote, 0);
+	struct pack_source src = { p, fd, size, name, NULL, 0 };
+	int r = digest_ctx_new(&digest);
+
+	if (r < 0)
+		return r;
+	src.digest = digest;
+	r = chain_put_to(p->remote->chain, p->tier, &call, path, size,
+			 read_pack, &src);
+	if (r < 0)
+		return r;
+	p->result->packs_moved++;
+	p->result->bytes_moved += size;
+	return 0;
+}
+
+int push_pack(struct push *p, int packs_dirfd, const struct digest *name)
+{
+	struct tier_call call = remote_call(p->remote, PUT_TIMEOUT_NS);
+	char path[TIER_PATH_MAX + 1], local[STORE_PATH_LEN + 1];
+	_cleanup_close_ int fd = -1;
+	uint64_t there = 0;
+	struct stat st;
+	int r;
+
+	remote_path(p->remote->tenant, p->remote->namespace, REMOTE_PACK, name,
+		    path);
+	store_path(name, local);
+	r = chain_head_at(p->remote->chain, p->tier, &call, path, &there);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	fd = openat(packs_dirfd, local, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	/* What was never fetched is where it would have been fetched from. */
+	if (fd < 0)
+		return errno == ENOENT && r == 0 ? 0 : -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (r == 0 && there == (uint64_t)st.st_size && !p->force)
+		return 0;
+	return put_pack(p, name, fd, st.st_size, path);
+}
+
+static int push_packs(struct push *p)
+{
+	struct store *s = p->remote->store;
+	int r = 0;
+
+	for (uint32_t n = 0; r == 0 && n < p->all; n++) {
+		if (!p->foreign || !p->foreign[n])
+			r = push_pack(p, s->packs_fd,
+				      placement_pack(p->tree->placement, n));
+		p->done++;
+	}
+	return r;
+}
+
+/* --- tree, entry, pointers --- */
+
+static int find_chunk(void *arg, uint32_t chunk, const struct digest *digest,
+		      struct pack_loc *ret_loc)
+{
+	const struct push *p = arg;
+
+	(void)digest;
+	if (p->moved && p->moved[chunk].len > 0) {
+		*ret_loc = p->moved[chunk];
+		return 0;
+	}
+	return store_tree_locate(p->tree, chunk, ret_loc);
+}
+
+static int put_small(struct push *p, const char *path, const void *data,
+		     size_t len)
+{
+	struct tier_call call = remote_call(p->remote, PUT_TIMEOUT_NS);
+	int r = chain_put_data_to(p->remote->chain, p->tier, &call, path, data,
+				  len);
+
+	if (r == 0)
+		p->result->bytes_moved += len;
+	return r;
+}
+
+static int push_tree(struct push *p)
+{
+	const struct digest *digest = store_tree_digest(p->tree);
+	_cleanup_buf_ struct buf placement = BUF_INIT, data = BUF_INIT;
+	struct tier_call call = remote_call(p->remote, 0);
+	char path[TIER_PATH_MAX + 1], local[STORE_PATH_LEN + 1];
+	_cleanup_free_ uint8_t *catalog = NULL;
+	size_t len;
+	int r;
+
+	store_path(digest, local);
+	r = io_read_file(p->remote->store->catalogs_fd, local,
+			 REMOTE_TREE_PART_MAX, &catalog, &len);
+	if (r == 0)
+		r = placement_encode(store_tree_catalog(p->tree), digest,
+				     find_chunk, p, &placement);
+	if (r == 0)
+		r = remote_tree_encode(catalog, len, placement.data,
+				       placement.len, &data);
+	if (r < 0)
+		return r;
+	remote_path(p->remote->tenant, p->remote->namespace, REMOTE_TREE,
+		    digest, path);
+	r = chain_put_data_to(p->remote->chain, p->tier, &call, path, data.data,
+			      data.len);
+	if (r == 0)
+		p->result->bytes_moved += data.len;
+	return r;
+}
+
+static int push_entry(struct push *p, const struct entry *e)
+{
+	_cleanup_buf_ struct buf data = BUF_INIT;
+	char path[TIER_PATH_MAX + 1];
+	int r = entry_encode(e, &data);
+
+	if (r < 0)
+		return r;
+	remote_entry_path(e->tenant, e->namespace, e->name, e->key, path);
+	return put_small(p, path, data.data, data.len);
+}
+
+static int push_latest(struct push *p, const struct entry *e,
+		       const char *branch)
+{
+	char path[TIER_PATH_MAX + 1];
+	int r = remote_latest_path(e->tenant, e->namespace, e->name, branch,
+				   path);
+
+	return r < 0 ? r : put_small(p, path, e->key, strlen(e->key));
+}
+
+static void push_release(struct push *p)
+{
+	store_tree_unref(p->tree);
+	free(p->foreign);
+	free(p->moved);
+}
+
+int remote_push(const struct remote *r, unsigned i, const struct entry *e,
+		bool force, struct remote_result *ret_result)
+{
+	struct remote_result result = { 0 };
+	_cleanup_(push_release) struct push p = { .remote = r,
+						  .tier = i,
+						  .force = force,
+						  .result = &result };
+	int err = store_tree_open(r->store, &e->catalog, &p.tree);
+
+	if (err < 0)
+		return err;
+	p.all = result.packs = placement_packs(p.tree->placement);
+	err = push_find_foreign(&p);
+	if (err == 0)
+		err = push_packs(&p);
+	if (err == 0)
+		err = push_foreign(&p);
+	if (err == 0)
+		err = push_tree(&p);
+	if (err == 0)
+		err = push_entry(&p, e);
+	if (err == 0)
+		err = push_latest(&p, e, "");
+	if (err == 0 && *e->branch)
+		err = push_latest(&p, e, e->branch);
+	if (err == 0)
+		*ret_result = result;
+	return err;
+}
