@@ -225,6 +225,7 @@ static int commit_acquired(struct control_call *call, struct mount *mnt,
 			   struct entry *e, json_t **ret_result)
 {
 	int64_t start = clock_mono_ns();
+	struct control_left_out out = { .unknown = false };
 	struct ingest_result result;
 	struct digest before;
 	bool unchanged;
@@ -234,6 +235,9 @@ static int commit_acquired(struct control_call *call, struct mount *mnt,
 	if (r < 0)
 		return control_fail(call, r, "the entry");
 	unchanged = view_catalog(mount_view(mnt), &before);
+	r = control_leave_out(call, mnt, &out);
+	if (r < 0)
+		return r;
 	r = view_commit(mount_view(mnt), call->config->store,
 			control_progress(call), e, &result);
 	if (r < 0)
@@ -249,6 +253,7 @@ static int commit_acquired(struct control_call *call, struct mount *mnt,
 		control_result_json(&result), "elapsed_ms",
 		(json_int_t)((clock_mono_ns() - start) / 1000000), "unchanged",
 		unchanged, "published", result.published);
+	control_put_left_out(call, &out, *ret_result);
 	r = put_changed(mnt, &result.catalog, *ret_result);
 	if (r < 0)
 		log_warn(r, "finding what changed in %s during the commit",

@@ -45,6 +45,7 @@ extern const struct control_method control_roots_methods[];
 extern const struct control_method control_run_methods[];
 extern const struct control_method control_plain_methods[];
 extern const struct control_method control_change_methods[];
+extern const struct control_method control_unused_methods[];
 extern const struct control_method control_daemon_methods[];
 
 /* Answers a request; its descriptors stay the caller's. A negative errno when
@@ -81,6 +82,18 @@ int control_root(struct control_call *call, const json_t *root, char **ret_dir,
 /* The mount at `dir`, acquired for `what`. */
 int control_acquire(struct control_call *call, const char *dir,
 		    const char *what, struct mount **ret_mount);
+
+/* control_unused.c. Where the parameters say `only_used`: removes what nobody
+ * read from the mount, which is acquired, before it is committed; and puts
+ * what that was, of all mounts of the call, into the result. */
+struct control_left_out {
+	struct view_left_out sum;
+	bool unknown; /* what was read of a mount, so that all of it stays */
+};
+int control_leave_out(struct control_call *call, struct mount *mnt,
+		      struct control_left_out *out);
+void control_put_left_out(const struct control_call *call,
+			  const struct control_left_out *out, json_t *result);
 
 /* The entry that `entry` (a reference) names; a miss is exit 3. */
 int control_find_entry(struct control_call *call, struct entry *ret_entry);

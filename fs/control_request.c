@@ -18,7 +18,8 @@ static control_fn find_method(const char *name)
 		control_store_methods,	control_lookup_methods,
 		control_mount_methods,	control_roots_methods,
 		control_run_methods,	control_plain_methods,
-		control_change_methods, control_daemon_methods,
+		control_change_methods, control_unused_methods,
+		control_daemon_methods,
 	};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)

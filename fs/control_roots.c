@@ -32,6 +32,7 @@ struct roots_commit {
 	struct root roots[ROOTS_MAX];
 	size_t count;
 	struct ingest_result added, result;
+	struct control_left_out left_out;
 	bool published; /* the entry is there */
 };
 
@@ -109,6 +110,9 @@ static int store_part(struct roots_commit *c, size_t i)
 	int r;
 
 	p->had_before = view_catalog(mount_view(p->mnt), &p->before);
+	r = control_leave_out(c->call, p->mnt, &c->left_out);
+	if (r < 0)
+		return r;
 	r = view_commit_begin(mount_view(p->mnt), c->call->config->store,
 			      control_progress(c->call), &p->commit, &res);
 	if (r < 0)
@@ -200,6 +204,7 @@ static int method_commit_roots(struct control_call *call, json_t **ret_result)
 		control_result_json(&c.result), "elapsed_ms",
 		(json_int_t)((clock_mono_ns() - start) / 1000000), "unchanged",
 		is_unchanged(&c), "published", c.result.published);
+	control_put_left_out(call, &c.left_out, *ret_result);
 	return 0;
 }
 

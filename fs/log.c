@@ -18,32 +18,12 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/fault.h"
-#include "store/base/hex.h"
 #include "store/base/io.h"
 #include "store/base/log.h"
 #include "store/base/publish.h"
 
+#include "boot.h"
 #include "log_format.h"
-
-/* Stays zero where the machine has none: nothing is then known about when a
- * segment was begun. */
-static void boot_id_read(uint8_t ret_id[LOG_BOOT_ID])
-{
-	_cleanup_free_ uint8_t *text = NULL;
-	char digits[2 * LOG_BOOT_ID + 1];
-	size_t len, n = 0;
-
-	memset(ret_id, 0, LOG_BOOT_ID);
-	if (io_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 128,
-			 &text, &len) < 0)
-		return;
-	for (size_t i = 0; i < len && n < 2 * LOG_BOOT_ID; i++)
-		if (text[i] != '-' && text[i] != '\n')
-			digits[n++] = (char)text[i];
-	digits[n] = '\0';
-	if (n != 2 * LOG_BOOT_ID || hex_decode(digits, LOG_BOOT_ID, ret_id) < 0)
-		memset(ret_id, 0, LOG_BOOT_ID);
-}
 
 static int dirs_open(struct log *l, int dirfd)
 {

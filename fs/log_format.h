@@ -57,6 +57,7 @@
 
 #include "store/base/map.h"
 
+#include "boot.h"
 #include "log.h"
 
 #define LOG_FORMAT 2u
@@ -71,7 +72,7 @@
 #define LOG_SEGMENT_LAST 0x7fffffffu /* extents.h has a use for bit 31 */
 #define LOG_ITEMS_MAX (16u << 20)
 #define LOG_DATA_MAX (64u << 20)
-#define LOG_BOOT_ID 16u
+#define LOG_BOOT_ID BOOT_ID_BYTES
 #define LOG_SALT 8u
 #define LOG_CHECKPOINT_NAME "checkpoint"
 #define LOG_DATA_DIR "data"

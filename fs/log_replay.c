@@ -26,10 +26,7 @@ static void replay_release(struct replay *rp)
 
 static bool is_this_boot(const struct log *l, const struct head *head)
 {
-	static const uint8_t unknown[LOG_BOOT_ID];
-
-	return head->state == HEAD_GOOD &&
-	       memcmp(l->boot_id, unknown, LOG_BOOT_ID) != 0 &&
+	return head->state == HEAD_GOOD && boot_id_is_known(l->boot_id) &&
 	       memcmp(l->boot_id, head->header.boot_id, LOG_BOOT_ID) == 0;
 }
 

@@ -16,10 +16,7 @@
 
 bool log_boots_differ(const struct log_header *a, const struct log_header *b)
 {
-	static const uint8_t unknown[LOG_BOOT_ID];
-
-	return memcmp(a->boot_id, unknown, LOG_BOOT_ID) != 0 &&
-	       memcmp(b->boot_id, unknown, LOG_BOOT_ID) != 0 &&
+	return boot_id_is_known(a->boot_id) && boot_id_is_known(b->boot_id) &&
 	       memcmp(a->boot_id, b->boot_id, LOG_BOOT_ID) != 0;
 }
 

@@ -15,6 +15,7 @@
 #include "store/base/log.h"
 
 #include "mounts_internal.h"
+#include "used.h"
 
 /* --- the view --- */
 
@@ -36,6 +37,18 @@ static int tree_fail(const struct mount *mnt, int r, struct mounts_error *err)
 				   name, key);
 	return mounts_fail(err, r, 1, "opening the tree of %s@%s: %s", name,
 			   key, strerror(-r));
+}
+
+/* What is read of the tree is noted; NULL where there is nothing to note. */
+static struct used *open_used(const struct mount *mnt,
+			      const struct store_tree *tree)
+{
+	struct catalog_info info;
+
+	if (!tree)
+		return NULL;
+	catalog_info(store_tree_catalog(tree), &info);
+	return used_open(mnt->dirfd, info.inodes, mnt->fresh);
 }
 
 /* View and upper of a mount whose state is known; `adopt` where the kernel
@@ -60,8 +73,11 @@ static int open_view(struct mount *mnt, bool adopt, struct mounts_error *err)
 		if (r < 0)
 			return tree_fail(mnt, r, err);
 	}
+	vo.used = open_used(mnt, tree);
 	r = view_open(tree, m->config.fetch, &vo, &mnt->view, &damaged);
 	store_tree_unref(tree);
+	if (r < 0)
+		used_close(vo.used);
 	if (r < 0)
 		return mounts_fail(err, r, 1,
 				   "the changes of %s cannot be opened: %s",
@@ -234,6 +250,7 @@ static int start_new(struct mount *mnt, struct mounts_error *err)
 				   "%s",
 				   mnt->state.dir, m->config.state_dir,
 				   strerror(-r));
+	mnt->fresh = true;
 	r = mount_start(mnt, err);
 	if (r < 0)
 		mnt->drop = true; /* nobody else has it */

@@ -46,6 +46,7 @@ struct mount {
 	 * `dir` are once it is in the table. */
 	struct mount_state state;
 	int dirfd; /* the state directory */
+	bool fresh; /* ... was made for this mount */
 	struct view *view;
 	struct session *session;
 };

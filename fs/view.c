@@ -143,6 +143,7 @@ static void view_free(struct view *v)
 	pthread_rwlock_destroy(&v->lock);
 	pthread_mutex_destroy(&v->commit_lock);
 	cleanup_close(&v->dirfd);
+	used_close(v->used);
 	free(v->lookups);
 	free(v);
 }
@@ -197,6 +198,7 @@ int view_open(struct store_tree *tree, struct fetch *fetch,
 		view_free(v);
 		return r;
 	}
+	v->used = opt->used;
 	*ret_damaged = v->damaged;
 	*ret_view = v;
 	return 0;
@@ -594,10 +596,7 @@ static int reset(struct view *v, struct buf *changed)
 	return r < 0 ? r : root_make(v);
 }
 
-int view_reset(struct view *v,
-	       void (*invalidate)(void *arg, uint64_t ino, const char *name,
-				  size_t len),
-	       void *arg)
+int view_reset(struct view *v, view_invalidate_fn invalidate, void *arg)
 {
 	_cleanup_buf_ struct buf changed = BUF_INIT;
 	struct cursor c;

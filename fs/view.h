@@ -35,6 +35,7 @@
 #define VIEW_ROOT 1u
 #define VIEW_INO_FIRST (UINT64_C(1) << 40)
 
+struct used;
 struct view;
 
 struct view_attr {
@@ -52,6 +53,9 @@ struct view_options {
 	/* Where the trees of earlier commits are; NULL: the base's store. Needed
 	 * with an empty base. */
 	struct store *store;
+	/* What was read of the base; taken over by the view that is opened.
+	 * NULL: nothing is known of it. */
+	struct used *used;
 	/* The kernel still holds inodes from an earlier worker: those without a
 	 * name, or that lose it, stay until it forgets them. Else those without
 	 * one are dropped. */
@@ -268,14 +272,33 @@ bool view_catalog(struct view *v, struct digest *ret_catalog);
  * compares with; false where there is none. */
 bool view_committed(struct view *v, struct digest *ret_catalog);
 
+/* Called without a lock for each name and inode that the kernel may have
+ * cached otherwise (name NULL: the inode's data and attributes). */
+typedef void (*view_invalidate_fn)(void *arg, uint64_t ino, const char *name,
+				   size_t len);
+
+/* Drops the upper: the view is the base again. -EROFS. */
+int view_reset(struct view *v, view_invalidate_fn invalidate, void *arg);
+
 /*
- * Drops the upper: the view is the base again. `invalidate` is called without
- * a lock for each name and inode that the kernel may have cached otherwise
- * (name NULL: the inode's data and attributes). -EROFS.
+ * The files of the base, sorted by path, that have content, were not changed,
+ * and that nobody has read since the view was made (used.h), by whatever name.
+ * A non-zero return of `each` ends it. -ENODATA: what was read is not known.
  */
-int view_reset(struct view *v,
-	       void (*invalidate)(void *arg, uint64_t ino, const char *name,
-				  size_t len),
-	       void *arg);
+int view_unused(struct view *v,
+		int (*each)(void *arg, const char *path, uint64_t size),
+		void *arg);
+
+/*
+ * Removes them, and the directories that hold nothing else, so that a commit
+ * leaves them out. What is read or changed meanwhile stays. A failure may have
+ * removed a part. -ENODATA as above, with nothing done; -EROFS.
+ */
+struct view_left_out {
+	uint64_t files; /* names */
+	uint64_t bytes;
+};
+int view_leave_out(struct view *v, view_invalidate_fn invalidate, void *arg,
+		   struct view_left_out *ret_out);
 
 #endif

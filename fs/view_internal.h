@@ -14,6 +14,7 @@
 #include "store/base/cleanup.h"
 
 #include "upper.h"
+#include "used.h"
 #include "view.h"
 
 /* readdir: names of the base come first. */
@@ -25,7 +26,8 @@ struct view {
 	struct upper upper;	     /* lock */
 	struct fetch *fetch; /* this and all below: constant after open */
 	uint32_t uid, gid;
-	int dirfd; /* own duplicate or -1 */
+	struct used *used; /* may be NULL */
+	int dirfd;	   /* own duplicate or -1 */
 	bool read_only, damaged;
 	bool adopted;		   /* not all references are counted */
 	_Atomic uint64_t *lookups; /* kernel references of base inodes */

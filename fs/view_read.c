@@ -187,6 +187,8 @@ static int plan_file(struct view *v, uint64_t ino, void *buf, size_t len,
 	else if (len > m.size - off)
 		len = m.size - off;
 	*ret_len = len;
+	if (v->used)
+		used_mark(v->used, ino);
 	return view_plan_read(v, ino, view_extents(v, ino, &tmp), buf, len, off,
 			      plan);
 }

@@ -32,6 +32,7 @@ static int run(const struct args *args)
 		return out_failure(&f);
 	params = client_params(args);
 	json_object_set_new(params, "dir", rpc_string(dir, strlen(dir)));
+	json_object_set_new(params, "only_used", json_boolean(args->only_used));
 	return commit_request(args, "commit", params, NULL, 0, &wanted);
 }
 
@@ -40,6 +41,9 @@ static const struct option_def options[] = {
 	  "The entry's name (required)." },
 	{ "branch", 0, OPTION_VALUE, "BRANCH", offsetof(struct args, branch),
 	  "The branch that it is of (default: none)." },
+	{ "only-used", 0, OPTION_FLAG, NULL, offsetof(struct args, only_used),
+	  "Leave out the files of the base that nobody has read since it was "
+	  "mounted (larder diff --unused lists them), in the mount too." },
 	OPTION_END
 };
 
@@ -47,7 +51,7 @@ const struct command cmd_commit = {
 	.name = "commit",
 	.summary = "make an entry of what a mount shows",
 	.synopsis = "DIR --name NAME (--key KEY | KEY OPTIONS) [--branch "
-		    "BRANCH]",
+		    "BRANCH] [--only-used]",
 	.description = "Stores what the mount at DIR shows, stores only what "
 		       "is new of it, and prints the new entry as NAME@KEY. "
 		       "The mount goes on, with the new entry as its base.",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* larder diff: what a mount's upper changed. */
+/* larder diff: what a mount's upper changed, or what nobody read of its base. */
 #include <stdio.h>
 #include <string.h>
 
@@ -41,35 +41,79 @@ static void print_change(const json_t *item)
 	putchar('\n');
 }
 
+static void print_changes(const json_t *result)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(result, "changes"), i, item)
+		print_change(item);
+}
+
+/* ---- what nobody read */
+
+static void print_unused(const json_t *result)
+{
+	char files[FORMAT_MAX], bytes[FORMAT_MAX];
+	uint64_t sum = 0;
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(result, "unused"), i, item)
+	{
+		format_name(stdout, json_object_get(item, "path"));
+		putchar('\n');
+		sum += (uint64_t)field_number(item, "size");
+	}
+	if (field_flag(result, "known"))
+		out_note("%s (%s) of the base were not read",
+			 format_files((uint64_t)field_number(result, "files"),
+				      files),
+			 format_bytes(sum, bytes));
+	else
+		out_warning("what was read before the machine restarted is "
+			    "not known, so all counts as used");
+}
+
+/* ---- both */
+
 static int run(const struct args *args)
 {
 	_cleanup_json_ json_t *result = NULL;
 	_cleanup_free_ char *dir = NULL;
-	json_t *params, *items, *item;
 	struct failure f;
-	size_t i;
+	json_t *params;
 	int r;
 
 	if (place_absolute(args->operands[0], &dir, &f) < 0)
 		return out_failure(&f);
 	params = json_object();
 	json_object_set_new(params, "dir", rpc_string(dir, strlen(dir)));
-	r = client_request("diff", params, NULL, 0, &result);
+	r = client_request(args->unused ? "unused" : "diff", params, NULL, 0,
+			   &result);
 	if (r)
 		return r;
 	if (args->json)
 		return out_json(json_incref(result));
-	items = json_object_get(result, "changes");
-	json_array_foreach(items, i, item) print_change(item);
+	if (args->unused)
+		print_unused(result);
+	else
+		print_changes(result);
 	return 0;
 }
 
-static const struct option_def options[] = { OPTION_END };
+static const struct option_def options[] = {
+	{ "unused", 0, OPTION_FLAG, NULL, offsetof(struct args, unused),
+	  "List the files of the base that nobody has read since it was "
+	  "mounted, in place of the changes. Empty files and what was changed "
+	  "count as used." },
+	OPTION_END
+};
 
 const struct command cmd_diff = {
 	.name = "diff",
 	.summary = "show what was changed in a mount",
-	.synopsis = "DIR",
+	.synopsis = "[--unused] DIR",
 	.description = "Lists what differs in the mount at DIR from the entry "
 		       "that it shows, a line each:\n"
 		       "\n"

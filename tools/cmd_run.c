@@ -8,26 +8,13 @@
 /* What the options themselves describe. */
 static int run_options(const struct args *args)
 {
-	struct run_plan plan = {
-		.tenant = args->tenant,
-		.namespace = args->namespace,
-		.name = args->name,
-		.paths = args->paths,
-		.key = args->key,
-		.branch = args->branch,
-		.restore_prefixes = args->restore_prefixes,
-		.no_restore = args->no_restore,
-		.command = args->operands,
-		.always = args->always,
-		.commit_on_failure = args->commit_on_failure,
-		.no_wait = args->no_wait,
-		.ephemeral = args->ephemeral,
-		.materialize = args->materialize,
-		.adopt = args->adopt,
-		.json = args->json,
-	};
+	struct run_plan plan;
 	struct failure f;
 
+	run_plan_init(&plan, args);
+	plan.name = args->name;
+	plan.paths = args->paths;
+	plan.key = args->key;
 	if (mode_choose(args->mode, args->mode_setting, &plan.mode, &f) < 0)
 		return out_failure(&f);
 	return run_plan(&plan);
@@ -97,6 +84,10 @@ static const struct option_def options[] = {
 	{ "ephemeral", 0, OPTION_FLAG, NULL, offsetof(struct args, ephemeral),
 	  "Unmount at the end what was mounted, and drop what was not "
 	  "committed." },
+	{ "only-used", 0, OPTION_FLAG, NULL, offsetof(struct args, only_used),
+	  "Commit nothing of the base that nobody has read since it was "
+	  "mounted (larder diff --unused lists it); it goes from the mount, "
+	  "too." },
 	{ "materialize", 0, OPTION_FLAG, NULL,
 	  offsetof(struct args, materialize),
 	  "Write the tree into DIR instead of mounting it, as is done by "

@@ -106,6 +106,26 @@ static void report_changed(const json_t *result)
 		    text);
 }
 
+static void report_left_out(const json_t *result)
+{
+	const json_t *left_out = json_object_get(result, "left_out");
+	char files[FORMAT_MAX], bytes[FORMAT_MAX];
+	const char *name = field_text(json_object_get(result, "entry"), "name");
+
+	if (!left_out)
+		return;
+	if (!field_flag(left_out, "known"))
+		out_warning("%s: what was read before the machine restarted "
+			    "is not known, so nothing of it was left out",
+			    name);
+	if (field_number(left_out, "files") > 0)
+		out_note("%s: left out %s (%s) that nobody read", name,
+			 format_files((uint64_t)field_number(left_out, "files"),
+				      files),
+			 format_bytes((uint64_t)field_number(left_out, "bytes"),
+				      bytes));
+}
+
 void commit_report(const char *what, const json_t *result)
 {
 	const json_t *entry = json_object_get(result, "entry");
@@ -114,6 +134,7 @@ void commit_report(const char *what, const json_t *result)
 	char new_files[FORMAT_MAX], new_bytes[FORMAT_MAX];
 	char stored[FORMAT_MAX], time[FORMAT_MAX];
 
+	report_left_out(result);
 	format_key(field_text(entry, "key"), key);
 	format_files((uint64_t)field_number(counts, "files"), files);
 	format_bytes((uint64_t)field_number(counts, "bytes"), bytes);

@@ -30,6 +30,7 @@ struct args {
 	bool always, empty, resume, lazy, discard, force, explain, reread,
 		materialize, adopt, origin;
 	bool no_restore, commit_on_failure, ephemeral, no_wait;
+	bool unused, only_used;
 
 	const char **operands; /* NULL-terminated, like a command's argv */
 	unsigned count;

@@ -16,6 +16,26 @@
 #include "run_internal.h"
 #include "store/base/cleanup.h"
 
+void run_plan_init(struct run_plan *ret_plan, const struct args *args)
+{
+	*ret_plan = (struct run_plan){
+		.tenant = args->tenant,
+		.namespace = args->namespace,
+		.branch = args->branch,
+		.restore_prefixes = args->restore_prefixes,
+		.no_restore = args->no_restore,
+		.command = args->operands,
+		.always = args->always,
+		.commit_on_failure = args->commit_on_failure,
+		.no_wait = args->no_wait,
+		.ephemeral = args->ephemeral,
+		.materialize = args->materialize,
+		.adopt = args->adopt,
+		.only_used = args->only_used,
+		.json = args->json,
+	};
+}
+
 static void run_release(struct run *run)
 {
 	run_unlock(run);
@@ -39,6 +59,10 @@ static int check(const struct run_plan *plan, struct failure *f)
 		return failure_set(f, -EINVAL, EXIT_USAGE,
 				   "run: several --path make one entry; say "
 				   "with --name NAME how it is called");
+	if (plan->only_used && plan->materialize)
+		return failure_set(f, -EINVAL, EXIT_USAGE,
+				   "run: only a mount can tell what was read; "
+				   "leave out --only-used or --materialize");
 	return 0;
 }
 

@@ -38,8 +38,12 @@ struct run_plan {
 	bool ephemeral;	  /* unmount at the end what this run mounted */
 	bool materialize; /* write the tree out instead of mounting it */
 	bool adopt;	  /* build on files that are in the directory already */
+	bool only_used;	  /* commit nothing of the base that nobody read */
 	bool json;	  /* print the report as one JSON object */
 };
+
+/* What the command line says of any run; the rest says nothing. */
+void run_plan_init(struct run_plan *ret_plan, const struct args *args);
 
 /* The exit code: the command's own where it ran. All is told. */
 int run_plan(const struct run_plan *plan);

@@ -88,6 +88,8 @@ static json_t *params_of(const struct run *run)
 					       strlen(run->roots[0].dir)));
 	if (json_is_object(base))
 		json_object_set(params, "parent", json_object_get(base, "key"));
+	json_object_set_new(params, "only_used",
+			    json_boolean(run->plan->only_used));
 	json_object_set_new(params, "only_new",
 			    json_boolean(run->plan->mode == MODE_WRITE_ONLY));
 	return params;

@@ -57,6 +57,11 @@ void run_choose_plain(struct run *run)
 		out_note("%s: there is no %s here, so the tree is written out "
 			 "instead of mounted (--materialize)",
 			 run->name, what);
+	if (run->plain && run->plan->only_used)
+		out_warning("%s: without a mount nobody can tell what was "
+			    "read, so all of it is committed, in spite of "
+			    "--only-used",
+			    run->name);
 }
 
 /* The run's directory, which check() has seen to be one. */

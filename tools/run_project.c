@@ -258,35 +258,26 @@ static int plan(const struct selection *s, struct planned *item, bool shared,
 {
 	const struct args *args = s->args;
 	const struct project_cache *c = item->cache;
+	struct run_plan *p = &item->plan;
 	const char *mode = c->mode ? c->mode : args->mode_setting;
 	int r;
 
-	item->plan = (struct run_plan){
-		.tenant = args->tenant,
-		.namespace = args->namespace,
-		.paths = c->paths,
-		.key = c->key,
-		.branch = args->branch,
-		.restore_prefixes = args->restore_prefixes.count ?
-					    args->restore_prefixes :
-					    c->restore,
-		.no_restore = args->no_restore,
-		.command = args->count ? args->operands : c->command.items,
-		.dir = args->count ? NULL : s->project->repo,
-		.environment = c->environment,
-		.label = c->name,
-		.always = args->always || c->always || shared,
-		.keep_exact = c->always || shared,
-		.commit_on_failure = args->commit_on_failure,
-		.no_wait = args->no_wait,
-		.ephemeral = args->ephemeral,
-		.materialize = args->materialize,
-		.adopt = args->adopt,
-		.json = args->json,
-	};
-	item->plan.key.outputs = s->outputs;
-	item->plan.key.timeout_s = args->key.timeout_s;
-	r = mode_choose(args->mode, mode, &item->plan.mode, f);
+	run_plan_init(p, args);
+	p->paths = c->paths;
+	p->key = c->key;
+	p->key.outputs = s->outputs;
+	p->key.timeout_s = args->key.timeout_s;
+	if (p->restore_prefixes.count == 0)
+		p->restore_prefixes = c->restore;
+	if (args->count == 0) {
+		p->command = c->command.items;
+		p->dir = s->project->repo;
+	}
+	p->environment = c->environment;
+	p->label = c->name;
+	p->always = args->always || c->always || shared;
+	p->keep_exact = c->always || shared;
+	r = mode_choose(args->mode, mode, &p->mode, f);
 	if (r == 0)
 		r = name_it(s, item, f);
 	if (r == 0)

@@ -130,9 +130,15 @@ struct store_tree *fixture_tree(struct fixture *fx, const struct digest *d)
 
 void fixture_view_open(struct fixture *fx)
 {
-	const struct view_options opt = { .dirfd = fx->state,
-					  .store = fx->store };
+	struct view_options opt = { .dirfd = fx->state, .store = fx->store };
+	struct catalog_info info;
 
+	if (fx->notes_reads) {
+		catalog_info(store_tree_catalog(fx->base), &info);
+		opt.used = used_open(fx->state, info.inodes,
+				     faccessat(fx->state, "used", F_OK, 0) < 0);
+		assert_non_null(opt.used);
+	}
 	assert_int_equal(view_open(fx->base, fx->fetch, &opt, &fx->view,
 				   &fx->damaged),
 			 0);

@@ -10,6 +10,7 @@
 
 #include <limits.h>
 
+#include "fs/used.h"
 #include "fs/view.h"
 #include "store/base/buf.h"
 #include "store/ingest.h"
@@ -33,6 +34,7 @@ struct fixture {
 	int state;    /* descriptor of the state directory */
 	bool damaged; /* what the last open said */
 	bool keep_dir;
+	bool notes_reads; /* of a base, from the next opening on (used.h) */
 	struct fixture_slot slots[TREE_SLOTS];
 	struct progress *progress; /* of commits; may be NULL */
 };
