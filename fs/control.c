@@ -71,7 +71,7 @@ static void connection_run(struct connection *conn)
 
 	while (!end) {
 		_cleanup_json_ json_t *request = NULL;
-		int fds[RPC_FDS_MAX] = { -1, -1 };
+		int fds[RPC_FDS_MAX];
 		unsigned nfds = 0;
 		int r;
 

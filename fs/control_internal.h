@@ -12,6 +12,7 @@
 
 #include "store/ingest.h"
 #include "store/progress.h"
+#include "store/roots.h"
 
 #include "control.h"
 #include "rpc.h"
@@ -82,6 +83,28 @@ int control_root(struct control_call *call, const json_t *root, char **ret_dir,
 /* The mount at `dir`, acquired for `what`. */
 int control_acquire(struct control_call *call, const char *dir,
 		    const char *what, struct mount **ret_mount);
+
+/* control_roots.c. Several trees that are in the store as one entry: each is
+ * added with its root's name (borrowed) and what its own ingest did; then they
+ * are joined and the entry, as control_new_entry() gives it, is published. */
+struct control_join {
+	struct root roots[ROOTS_MAX];
+	size_t count;
+	struct ingest_result added, result;
+};
+void control_join_add(struct control_join *j, const char *root,
+		      const struct ingest_result *part);
+int control_join(struct control_call *call, struct control_join *j,
+		 struct entry *e);
+
+/* The answer, as of `commit`. `start_ns`: monotonic. */
+json_t *control_join_json(const struct control_join *j, const struct entry *e,
+			  bool unchanged, int64_t start_ns);
+
+/* control_adopt.c. Stores the files that `dir` holds, for a mount over them
+ * (mounts_options.over_files, .base). 1; 0 where it holds none. */
+int control_adopt(struct control_call *call, const char *dir,
+		  struct digest *ret_catalog);
 
 /* control_unused.c. Where the parameters say `only_used`: removes what nobody
  * read from the mount, which is acquired, before it is committed; and puts

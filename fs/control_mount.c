@@ -37,17 +37,20 @@ json_t *control_mount_json(struct mount *mnt)
 	_cleanup_entry_ struct entry e = ENTRY_INIT;
 	char hex[DIGEST_HEX_LEN + 1];
 	bool has_entry = mount_entry(mnt, &e) == 0;
+	struct mounts_options opt;
 	struct view_stats stats;
 	struct digest base;
 	json_int_t total;
 	json_t *j;
 
 	view_stats(mount_view(mnt), &stats);
-	j = json_pack("{s:s, s:o, s:s, s:b, s:b, s:I, s:I, s:o}", "id",
+	mount_get_options(mnt, &opt);
+	j = json_pack("{s:s, s:o, s:s, s:b, s:b, s:b, s:I, s:I, s:o}", "id",
 		      mount_id(mnt), "dir",
 		      rpc_string(mount_dir(mnt), strlen(mount_dir(mnt))),
-		      "mode", mount_read_only(mnt) ? "ro" : "rw", "dirty",
-		      stats.dirty, "damaged", stats.damaged, "upper_bytes",
+		      "mode", mount_read_only(mnt) ? "ro" : "rw", "over_files",
+		      opt.over_files, "dirty", stats.dirty, "damaged",
+		      stats.damaged, "upper_bytes",
 		      (json_int_t)stats.upper_bytes, "upper_inodes",
 		      (json_int_t)stats.upper_inodes, "mounted",
 		      control_time(mount_time_ns(mnt)));
@@ -139,6 +142,20 @@ static int mount_entry_at(struct control_call *call, const char *dir,
 					  ret_mount, &call->err);
 }
 
+static int mount_files_of(struct control_call *call, const char *dir,
+			  struct mounts_options *opt, struct mount **ret_mount)
+{
+	struct digest base;
+	int r = control_adopt(call, dir, &base);
+
+	if (r < 0)
+		return r;
+	opt->over_files = r > 0;
+	opt->base = r > 0 ? &base : NULL;
+	return mounts_mount(call->config->mounts, dir, NULL, opt, ret_mount,
+			    &call->err);
+}
+
 static int method_mount(struct control_call *call, json_t **ret_result)
 {
 	_cleanup_mount_ struct mount *mnt = NULL;
@@ -158,6 +175,8 @@ static int method_mount(struct control_call *call, json_t **ret_result)
 	if (control_flag(call, "empty"))
 		r = mounts_mount(call->config->mounts, dir, NULL, &opt, &mnt,
 				 &call->err);
+	else if (control_flag(call, "adopt"))
+		r = mount_files_of(call, dir, &opt, &mnt);
 	else
 		r = mount_entry_at(call, dir, &opt, &reused, &mnt);
 	if (r == 0)
@@ -167,20 +186,36 @@ static int method_mount(struct control_call *call, json_t **ret_result)
 	return r;
 }
 
+/* Whether the directory shows files of its own without its mount. */
+static bool is_over_files(struct control_call *call, const char *dir)
+{
+	_cleanup_mount_ struct mount *mnt = NULL;
+	struct mounts_options opt;
+	struct mounts_error ignored;
+
+	if (mounts_find(call->config->mounts, dir, &mnt, &ignored) < 0)
+		return false;
+	mount_get_options(mnt, &opt);
+	return opt.over_files;
+}
+
 static int method_umount(struct control_call *call, json_t **ret_result)
 {
+	bool kept = false, over_files = false;
 	_cleanup_free_ char *dir = NULL;
-	bool kept = false;
 	int r;
 
 	r = control_bytes(call, "dir", &dir);
-	if (r == 0)
+	if (r == 0) {
+		over_files = is_over_files(call, dir);
 		r = mounts_umount(call->config->mounts, dir,
 				  control_flag(call, "lazy"),
 				  control_flag(call, "discard"), &kept,
 				  &call->err);
+	}
 	if (r == 0)
-		*ret_result = json_pack("{s:b}", "kept", kept);
+		*ret_result = json_pack("{s:b, s:b}", "kept", kept,
+					"over_files", over_files);
 	return r;
 }
 

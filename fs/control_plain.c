@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The method `prepare_plain`: what a run without a mount begins with. One entry
- * is looked up, as `prepare` does it, and written into the run's directory.
+ * Runs without a mount. The method `prepare_plain` is what such a run begins
+ * with: one entry is looked up, as `prepare` does it, and written into the
+ * run's directories; `import_roots` makes one entry of several of them.
  *
- * What the directory holds already:
+ * What a directory holds already:
  *
  *	the entry found		serves, with whatever was changed in it
  *	another, unchanged	is the store's own and makes room
@@ -11,49 +12,62 @@
  *				and a run that begins with nothing are refused
  *	files of others		refused, or the base where they are adopted
  *
- * A tree that cannot be written is a miss: the cache never fails a build.
+ * All directories are looked at before one is written. A tree that cannot be
+ * written is a miss: the cache never fails a build.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/clock.h"
 #include "store/base/log.h"
 #include "store/export.h"
 #include "store/plain.h"
 #include "store/roots.h"
 
-#include "control_lookup.h"
+#include "control_places.h"
+
+_Static_assert(RPC_FDS_MAX >= ROOTS_MAX, "a descriptor for each directory");
+
+/* One directory of the run. */
+struct plain_place {
+	const struct control_place *at;
+	int dirfd; /* borrowed */
+	enum plain_state state;
+	bool reused; /* what is there is the base */
+};
 
 struct plain {
 	struct control_call *call;
 	struct ingest_owner self;
 	struct control_lookup lookup;
 	struct control_found found;
-	char *label;
-	int dirfd;
-	enum plain_state state;
-	struct digest catalog; /* where it was an entry's */
-	bool reused;	       /* what is there is the base */
+	struct control_places at;
+	struct plain_place places[ROOTS_MAX];
 };
 
 static void plain_release(struct plain *p)
 {
 	control_lookup_release(&p->lookup);
 	control_found_release(&p->found);
-	free(p->label);
+	control_places_release(&p->at);
 }
 
-static int parse(struct plain *p)
+/* A descriptor comes with each directory. */
+static int parse_places(struct plain *p)
 {
-	int r;
+	int r = control_places_parse(p->call, &p->at);
 
-	if (p->call->nfds < 1)
+	if (r < 0)
+		return r;
+	if (p->call->nfds != p->at.count)
 		return mounts_fail(&p->call->err, -EINVAL, 2,
-				   "the request came without its descriptor");
-	p->dirfd = p->call->fds[0];
-	r = control_bytes(p->call, "label", &p->label);
-	return r < 0 ? r : control_lookup_parse(p->call, &p->lookup);
+				   "the request came without its descriptors");
+	for (size_t i = 0; i < p->at.count; i++)
+		p->places[i] = (struct plain_place){ .at = &p->at.items[i],
+						     .dirfd = p->call->fds[i] };
+	return 0;
 }
 
 static void forget_entry(struct plain *p, const char *rule, const char *reason)
@@ -64,32 +78,6 @@ static void forget_entry(struct plain *p, const char *rule, const char *reason)
 	snprintf(p->found.reason, sizeof(p->found.reason), "%s", reason);
 }
 
-/* A directory can hold the tree of one, and not that of several. A damaged
- * one is found out when it is written. */
-static int is_of_one(void *arg, const struct entry *e, bool exact)
-{
-	struct plain *p = arg;
-	struct digest catalog;
-	int r = roots_extract(p->call->config->store, &e->catalog, NULL,
-			      &catalog);
-
-	(void)exact;
-	return r == -ENOENT ? r : 0;
-}
-
-static void look_up(struct plain *p)
-{
-	int r;
-
-	p->lookup.accept = is_of_one;
-	p->lookup.arg = p;
-	r = control_lookup(p->call, &p->lookup, &p->found);
-	if (r < 0) {
-		log_warn(r, "looking up %s@%s", p->lookup.name, p->lookup.key);
-		forget_entry(p, "none", "the store's index cannot be read");
-	}
-}
-
 static bool is_exact(const struct plain *p)
 {
 	return strcmp(p->found.outcome, "exact") == 0;
@@ -97,91 +85,149 @@ static bool is_exact(const struct plain *p)
 
 /* --- what is there --- */
 
-/* What is there is nearer than anything in the store. */
-static int build_on_it(struct plain *p)
+/* What is there is nearer than anything in the store. Where there are several
+ * places, the others may begin with the entry that was found. */
+static int build_on_it(struct plain *p, struct plain_place *place)
 {
-	p->reused = true;
-	forget_entry(p, "directory",
-		     "no entry has this key; what the directory holds is the "
-		     "base");
+	place->reused = true;
+	if (p->at.count == 1)
+		p->found.has_entry = false;
 	p->found.outcome = "partial";
+	p->found.rule = "directory";
+	snprintf(p->found.reason, sizeof(p->found.reason),
+		 "no entry has this key; what the directory holds is the base");
 	return 0;
 }
 
-static int judge_changed(struct plain *p)
+static int judge_changed(struct plain *p, struct plain_place *place)
 {
 	bool fresh = !p->lookup.exact && !p->lookup.restore;
 
 	if (!is_exact(p) && !fresh)
-		return build_on_it(p);
+		return build_on_it(p, place);
 	return mounts_fail(&p->call->err, -ENOTEMPTY, 1,
-			   "%s was changed since larder wrote it, and %s; move "
-			   "it away or empty it",
-			   p->label,
+			   "%.500s was changed since larder wrote it, and %s; "
+			   "move it away or empty it",
+			   place->at->dir,
 			   fresh ? "this run begins with nothing" :
 				   "another tree belongs there");
 }
 
-static int judge_foreign(struct plain *p)
+static int judge_foreign(struct plain *p, struct plain_place *place)
 {
 	if (control_flag(p->call, "adopt"))
-		return build_on_it(p);
+		return build_on_it(p, place);
 	return mounts_fail(&p->call->err, -ENOTEMPTY, 1,
-			   "%s holds files that are not from larder; empty it, "
-			   "or keep them as the base with --adopt",
-			   p->label);
+			   "%.500s holds files that are not from larder; empty "
+			   "it, or keep them as the base with --adopt",
+			   place->at->dir);
 }
 
-static int judge(struct plain *p)
+static int judge(struct plain *p, struct plain_place *place)
 {
-	int r = plain_look(p->call->config->store, p->dirfd, p->label, &p->self,
-			   &p->state, &p->catalog);
+	bool has_base = p->found.has_entry && place->at->has_base;
+	struct digest catalog;
+	int r = plain_look(p->call->config->store, place->dirfd, place->at->dir,
+			   &p->self, has_base ? &place->at->base : NULL,
+			   &place->state, &catalog);
 
 	if (r < 0)
-		return control_fail(p->call, r, p->label);
-	if (p->state == PLAIN_EMPTY)
+		return control_fail(p->call, r, place->at->dir);
+	switch (place->state) {
+	case PLAIN_EMPTY:
+	case PLAIN_UNCHANGED:
 		return 0;
-	if (p->state == PLAIN_FOREIGN)
-		return judge_foreign(p);
-	if (p->found.has_entry &&
-	    digest_equal(&p->catalog, &p->found.entry.catalog)) {
-		p->reused = true;
+	case PLAIN_FOREIGN:
+		return judge_foreign(p, place);
+	case PLAIN_WANTED:
+		place->reused = true;
 		return 0;
+	default:
+		return judge_changed(p, place);
 	}
-	return p->state == PLAIN_UNCHANGED ? 0 : judge_changed(p);
+}
+
+static int judge_all(struct plain *p)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < p->at.count; i++)
+		r = judge(p, &p->places[i]);
+	return r;
 }
 
 /* --- writing it --- */
 
-static int write_entry(struct plain *p)
+static int write_tree(struct plain *p, const struct plain_place *place)
 {
 	_cleanup_tree_ struct store_tree *t = NULL;
-	int r = store_tree_open(p->call->config->store, &p->found.entry.catalog,
-				&t);
+	int r = store_tree_open(p->call->config->store, &place->at->base, &t);
 
 	if (r == 0)
-		r = export_dir(t, p->dirfd, &p->self,
+		r = export_dir(t, place->dirfd, &p->self,
 			       control_progress(p->call));
 	return r;
 }
 
+static int clear(struct plain *p, const struct plain_place *place)
+{
+	int r = place->reused ? 0 : plain_clear(place->dirfd);
+
+	return r < 0 ? control_fail(p->call, r, place->at->dir) : 0;
+}
+
+static int clear_all(struct plain *p)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < p->at.count; i++)
+		r = clear(p, &p->places[i]);
+	return r;
+}
+
+static int write_all(struct plain *p)
+{
+	for (size_t i = 0; i < p->at.count; i++) {
+		const struct plain_place *place = &p->places[i];
+		int r = place->reused || !place->at->has_base ?
+				0 :
+				write_tree(p, place);
+
+		if (r < 0) {
+			log_warn(r, "%s: cannot write %s@%s", place->at->dir,
+				 p->found.entry.name, p->found.entry.key);
+			return r;
+		}
+	}
+	return 0;
+}
+
 static int fill(struct plain *p)
 {
-	int r = p->reused ? 0 : plain_clear(p->dirfd);
+	int r = clear_all(p), written;
 
-	if (r < 0)
-		return control_fail(p->call, r, p->label);
-	if (p->reused || !p->found.has_entry)
+	if (r < 0 || !p->found.has_entry)
+		return r;
+	written = write_all(p);
+	if (written == 0)
 		return 0;
-	r = write_entry(p);
+	r = clear_all(p);
+	if (r == 0 && written == -ECANCELED)
+		r = control_fail(p->call, written, p->found.entry.name);
 	if (r == 0)
-		return 0;
-	log_warn(r, "%s: cannot write %s@%s", p->label, p->found.entry.name,
-		 p->found.entry.key);
-	if (plain_clear(p->dirfd) < 0 || r == -ECANCELED)
-		return control_fail(p->call, r, p->label);
-	forget_entry(p, "none", "the stored tree cannot be written here");
-	return 0;
+		forget_entry(p, "none",
+			     "the stored tree cannot be written here");
+	return r;
+}
+
+/* --- prepare_plain --- */
+
+static bool all_reused(const struct plain *p)
+{
+	for (size_t i = 0; i < p->at.count; i++)
+		if (!p->places[i].reused)
+			return false;
+	return true;
 }
 
 static int method_prepare_plain(struct control_call *call, json_t **ret_result)
@@ -192,14 +238,16 @@ static int method_prepare_plain(struct control_call *call, json_t **ret_result)
 	};
 	const struct control_found *f = &p.found;
 	bool refused;
-	int r = parse(&p);
+	int r = control_lookup_parse(call, &p.lookup);
 
+	if (r == 0)
+		r = parse_places(&p);
 	if (r < 0)
 		return r;
-	look_up(&p);
+	control_places_look_up(&p.at, &p.lookup, &p.found);
 	refused = control_flag(call, "only_exact") && !is_exact(&p);
 	if (!refused)
-		r = judge(&p);
+		r = judge_all(&p);
 	if (r == 0 && !refused)
 		r = fill(&p);
 	if (r < 0)
@@ -210,11 +258,61 @@ static int method_prepare_plain(struct control_call *call, json_t **ret_result)
 			  rpc_string(f->reason, strlen(f->reason)), "entry",
 			  f->has_entry ? control_entry_json(&f->entry, false) :
 					 json_null(),
-			  "reused", p.reused);
+			  "reused", all_reused(&p));
+	return 0;
+}
+
+/* --- import_roots --- */
+
+static int import_all(struct plain *p, struct control_join *join)
+{
+	for (size_t i = 0; i < p->at.count; i++) {
+		const struct plain_place *place = &p->places[i];
+		struct ingest_result result;
+		int r;
+
+		if (!place->at->root)
+			return mounts_fail(&p->call->err, -EINVAL, 2,
+					   "a root of an entry has no name");
+		r = ingest_dir(p->call->config->store, place->dirfd,
+			       place->at->dir, &p->self,
+			       control_flag(p->call, "reread"),
+			       control_progress(p->call), NULL, &result);
+		if (r < 0)
+			return control_fail(p->call, r, place->at->dir);
+		control_join_add(join, place->at->root, &result);
+	}
+	return 0;
+}
+
+static int method_import_roots(struct control_call *call, json_t **ret_result)
+{
+	_cleanup_(plain_release) struct plain p = {
+		.call = call,
+		.self = { call->uid, call->gid },
+	};
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	struct control_join join = { .count = 0 };
+	int64_t start = clock_mono_ns();
+	int r = control_new_entry(call, &e);
+
+	if (r == 0 && control_is_taken(call, &e, ret_result))
+		return 0;
+	if (r == 0)
+		r = parse_places(&p);
+	if (r == 0)
+		r = import_all(&p, &join);
+	if (r == 0)
+		r = control_join(call, &join, &e);
+	if (r < 0)
+		return r;
+	*ret_result =
+		control_join_json(&join, &e, !join.result.published, start);
 	return 0;
 }
 
 const struct control_method control_plain_methods[] = {
 	{ "prepare_plain", method_prepare_plain },
+	{ "import_roots", method_import_roots },
 	{ NULL, NULL },
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The method `commit_roots`: several mounts become one entry. Each is put into
+ * Entries of several directories. The method `commit_roots`: several mounts
+ * become one entry. Each is put into
  * the store by itself; then they are joined and the entry is published; and
  * only then does each mount learn what it was committed as, so that a failure
  * leaves them all as they were.
@@ -16,6 +17,54 @@
 
 #include "control_internal.h"
 
+/* --- joining --- */
+
+void control_join_add(struct control_join *j, const char *root,
+		      const struct ingest_result *part)
+{
+	j->roots[j->count++] = (struct root){ root, part->catalog };
+	j->added.read_bytes += part->read_bytes;
+	j->added.new_chunks += part->new_chunks;
+	j->added.new_bytes += part->new_bytes;
+	j->added.stored_bytes += part->stored_bytes;
+	j->added.new_files += part->new_files;
+}
+
+/* The entry that it was built on may be gone by now. */
+static void find_parent(struct control_call *call, struct entry *e)
+{
+	_cleanup_entry_ struct entry parent = ENTRY_INIT;
+
+	if (e->parent[0] &&
+	    index_get_entry(store_index(call->config->store), e->tenant,
+			    e->namespace, e->name, e->parent, &parent) == 0)
+		e->parent_catalog = parent.catalog;
+}
+
+int control_join(struct control_call *call, struct control_join *j,
+		 struct entry *e)
+{
+	int r;
+
+	find_parent(call, e);
+	r = roots_join(call->config->store, j->roots, j->count, &j->added, e,
+		       &j->result);
+	return r < 0 ? control_fail(call, r, e->name) : 0;
+}
+
+json_t *control_join_json(const struct control_join *j, const struct entry *e,
+			  bool unchanged, int64_t start_ns)
+{
+	return json_pack("{s:o, s:o, s:I, s:b, s:b}", "entry",
+			 control_entry_json(e, false), "result",
+			 control_result_json(&j->result), "elapsed_ms",
+			 (json_int_t)((clock_mono_ns() - start_ns) / 1000000),
+			 "unchanged", unchanged, "published",
+			 j->result.published);
+}
+
+/* --- the mounts --- */
+
 struct part {
 	char *dir;
 	const char *name;
@@ -29,9 +78,8 @@ struct roots_commit {
 	struct control_call *call;
 	struct entry entry;
 	struct part parts[ROOTS_MAX];
-	struct root roots[ROOTS_MAX];
 	size_t count;
-	struct ingest_result added, result;
+	struct control_join join;
 	struct control_left_out left_out;
 	bool published; /* the entry is there */
 };
@@ -117,25 +165,8 @@ static int store_part(struct roots_commit *c, size_t i)
 			      control_progress(c->call), &p->commit, &res);
 	if (r < 0)
 		return control_fail(c->call, r, p->dir);
-	c->roots[i] = (struct root){ p->name, res.catalog };
-	c->added.read_bytes += res.read_bytes;
-	c->added.new_chunks += res.new_chunks;
-	c->added.new_bytes += res.new_bytes;
-	c->added.stored_bytes += res.stored_bytes;
-	c->added.new_files += res.new_files;
+	control_join_add(&c->join, p->name, &res);
 	return 0;
-}
-
-/* The entry that it was built on may be gone by now. */
-static void find_parent(struct roots_commit *c)
-{
-	_cleanup_entry_ struct entry parent = ENTRY_INIT;
-	struct entry *e = &c->entry;
-
-	if (e->parent[0] &&
-	    index_get_entry(store_index(c->call->config->store), e->tenant,
-			    e->namespace, e->name, e->parent, &parent) == 0)
-		e->parent_catalog = parent.catalog;
 }
 
 static int publish(struct roots_commit *c)
@@ -144,15 +175,10 @@ static int publish(struct roots_commit *c)
 
 	for (size_t i = 0; r == 0 && i < c->count; i++)
 		r = store_part(c, i);
-	if (r < 0)
-		return r;
-	find_parent(c);
-	r = roots_join(c->call->config->store, c->roots, c->count, &c->added,
-		       &c->entry, &c->result);
-	if (r < 0)
-		return control_fail(c->call, r, c->entry.name);
-	c->published = true;
-	return 0;
+	if (r == 0)
+		r = control_join(c->call, &c->join, &c->entry);
+	c->published = r == 0;
+	return r;
 }
 
 /* Each mount stands for its part of the entry from now on. */
@@ -162,7 +188,7 @@ static void tell_mounts(struct roots_commit *c)
 		struct entry part = c->entry; /* borrowed strings */
 		int r;
 
-		part.catalog = c->roots[i].catalog;
+		part.catalog = c->join.roots[i].catalog;
 		r = mount_set_entry(c->parts[i].mnt, &part);
 		if (r < 0)
 			log_warn(r, "remembering what %s was committed as",
@@ -174,7 +200,8 @@ static bool is_unchanged(const struct roots_commit *c)
 {
 	for (size_t i = 0; i < c->count; i++)
 		if (!c->parts[i].had_before ||
-		    !digest_equal(&c->parts[i].before, &c->roots[i].catalog))
+		    !digest_equal(&c->parts[i].before,
+				  &c->join.roots[i].catalog))
 			return false;
 	return true;
 }
@@ -198,12 +225,8 @@ static int method_commit_roots(struct control_call *call, json_t **ret_result)
 	if (r < 0)
 		return r;
 	tell_mounts(&c);
-	*ret_result = json_pack(
-		"{s:o, s:o, s:I, s:b, s:b}", "entry",
-		control_entry_json(&c.entry, false), "result",
-		control_result_json(&c.result), "elapsed_ms",
-		(json_int_t)((clock_mono_ns() - start) / 1000000), "unchanged",
-		is_unchanged(&c), "published", c.result.published);
+	*ret_result =
+		control_join_json(&c.join, &c.entry, is_unchanged(&c), start);
 	control_put_left_out(call, &c.left_out, *ret_result);
 	return 0;
 }

@@ -11,18 +11,17 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
-#include "store/roots.h"
 
-#include "control_lookup.h"
+#include "control_places.h"
 
 /* One directory of the run. */
 struct place {
-	char *dir;
-	const char *root;   /* its name in the entry; NULL: is all of it */
-	struct digest base; /* of the entry that was found, where has_base */
-	bool has_base;
+	struct control_place *at;
 	struct mount *mnt; /* NULL: not mounted yet */
 	bool reused;
+	bool replaced;			/* a mount that was there made room */
+	bool over_files;		/* the directory holds some */
+	bool adopted;			/* ... and they are the base */
 	char kept_id[MOUNT_ID_LEN + 1]; /* empty: nothing was set aside */
 	json_int_t kept_changes;
 };
@@ -32,53 +31,21 @@ struct prepare {
 	struct control_lookup lookup;
 	struct control_found found;
 	struct mounts_options options;
+	struct control_places at;
 	struct place places[ROOTS_MAX];
-	size_t count;
-	bool fresh;   /* begin with nothing, whatever is mounted there */
-	bool damaged; /* an entry was passed over; so is the next */
-	bool other_roots;
+	bool fresh; /* begin with nothing, whatever is mounted there */
 };
 
 static void prepare_release(struct prepare *p)
 {
-	for (size_t i = 0; i < p->count; i++) {
+	for (size_t i = 0; i < p->at.count; i++)
 		mount_unref(p->places[i].mnt);
-		free(p->places[i].dir);
-	}
+	control_places_release(&p->at);
 	control_lookup_release(&p->lookup);
 	control_found_release(&p->found);
 }
 
 /* --- parameters --- */
-
-static int parse_place(struct prepare *p, const json_t *root)
-{
-	struct place *place = &p->places[p->count];
-	int r = control_root(p->call, root, &place->dir, &place->root);
-
-	if (r == 0)
-		p->count++;
-	return r;
-}
-
-static int parse_places(struct prepare *p)
-{
-	const json_t *roots = json_object_get(p->call->params, "roots");
-	size_t i;
-	json_t *root;
-
-	if (json_array_size(roots) == 0 || json_array_size(roots) > ROOTS_MAX)
-		return mounts_fail(&p->call->err, -EINVAL, 2,
-				   "a run has 1 to %d directories", ROOTS_MAX);
-	json_array_foreach(roots, i, root)
-	{
-		int r = parse_place(p, root);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
 
 static int parse(struct prepare *p)
 {
@@ -87,82 +54,11 @@ static int parse(struct prepare *p)
 	if (r == 0)
 		r = control_lookup_parse(p->call, &p->lookup);
 	if (r == 0)
-		r = parse_places(p);
+		r = control_places_parse(p->call, &p->at);
+	for (size_t i = 0; i < p->at.count; i++)
+		p->places[i].at = &p->at.items[i];
 	p->fresh = !p->lookup.exact && !p->lookup.restore;
 	return r;
-}
-
-/* --- the entry --- */
-
-/* What each place would be a mount of; how many there are. */
-static int find_bases(struct prepare *p, const struct entry *e,
-		      size_t *ret_found)
-{
-	*ret_found = 0;
-	for (size_t i = 0; i < p->count; i++) {
-		struct place *place = &p->places[i];
-		int r = roots_extract(p->call->config->store, &e->catalog,
-				      place->root, &place->base);
-
-		place->has_base = r == 0;
-		*ret_found += place->has_base;
-		if (r < 0 && r != -ENOENT)
-			return r;
-	}
-	return 0;
-}
-
-static bool is_there(struct prepare *p, const struct entry *e)
-{
-	struct store_tree *t;
-	int r = store_tree_open(p->call->config->store, &e->catalog, &t);
-
-	if (r == 0)
-		store_tree_unref(t);
-	return r == 0;
-}
-
-/* An entry whose tree cannot be opened is none: it is built again. One of
- * other directories is none either, but may be the base of some. */
-static int serves(void *arg, const struct entry *e, bool exact)
-{
-	struct prepare *p = arg;
-	size_t found = 0;
-	int r = is_there(p, e) ? find_bases(p, e, &found) : -EBADMSG;
-
-	if (r == 0 && (exact ? found == p->count : found > 0))
-		return 0;
-	for (size_t i = 0; i < p->count; i++)
-		p->places[i].has_base = false;
-	if (r < 0) {
-		log_warn(r, "%s@%s cannot be mounted", e->name, e->key);
-		p->damaged = true;
-	} else {
-		p->other_roots = true;
-	}
-	return -ENOENT;
-}
-
-/* A cache fault is a miss, said once. */
-static void look_up(struct prepare *p)
-{
-	struct control_found *f = &p->found;
-	int r;
-
-	p->lookup.accept = serves;
-	p->lookup.arg = p;
-	r = control_lookup(p->call, &p->lookup, f);
-	if (r == 0 && (f->has_entry || (!p->damaged && !p->other_roots)))
-		return;
-	if (r < 0)
-		log_warn(r, "looking up %s@%s", p->lookup.name, p->lookup.key);
-	f->has_entry = false;
-	f->outcome = "miss";
-	f->rule = "none";
-	snprintf(f->reason, sizeof(f->reason), "%s",
-		 r < 0	    ? "the store's index cannot be read" :
-		 p->damaged ? "the stored tree is damaged or gone" :
-			      "there are only entries of other directories");
 }
 
 /* --- what is mounted there already --- */
@@ -198,14 +94,18 @@ static json_int_t count_changes(struct mount *mnt)
 static int make_room(struct prepare *p, struct place *place)
 {
 	char id[MOUNT_ID_LEN + 1];
+	struct mounts_options opt;
 	bool kept = false;
 	int r;
 
+	mount_get_options(place->mnt, &opt);
+	place->over_files = opt.over_files;
+	place->replaced = true;
 	snprintf(id, sizeof(id), "%s", mount_id(place->mnt));
 	place->kept_changes = count_changes(place->mnt);
 	/* It goes with its last reference. */
 	mount_unref(steal_ptr(&place->mnt));
-	r = mounts_umount(p->call->config->mounts, place->dir, false, false,
+	r = mounts_umount(p->call->config->mounts, place->at->dir, false, false,
 			  &kept, &p->call->err);
 	if (r == -ENOENT) { /* another command has, meanwhile */
 		p->call->err.message[0] = '\0';
@@ -232,10 +132,10 @@ static bool is_of_found(const struct prepare *p, const struct place *place,
 	struct digest catalog;
 
 	if (view_catalog(mount_view(place->mnt), &catalog) &&
-	    digest_equal(&catalog, &place->base))
+	    digest_equal(&catalog, &place->at->base))
 		return true;
 	return current->name && strcmp(current->key, e->key) == 0 &&
-	       digest_equal(&current->catalog, &place->base);
+	       digest_equal(&current->catalog, &place->at->base);
 }
 
 /* What is there is nearer than anything in the store. */
@@ -275,7 +175,7 @@ static int judge(struct prepare *p, struct place *place)
 		return mounts_fail(&p->call->err, -EBUSY, 8,
 				   "%s is a mount of %s@%.12s; larder umount "
 				   "it first, or name another directory",
-				   place->dir, current.name, current.key);
+				   place->at->dir, current.name, current.key);
 	if (mount_read_only(place->mnt))
 		return make_room(p, place);
 	if (p->fresh ? is_pristine(place, &current) :
@@ -294,13 +194,58 @@ static int judge_places(struct prepare *p)
 	struct mounts_error ignored;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < p->count; i++) {
+	for (size_t i = 0; r == 0 && i < p->at.count; i++) {
 		struct place *place = &p->places[i];
 
-		if (mounts_find(p->call->config->mounts, place->dir,
+		if (mounts_find(p->call->config->mounts, place->at->dir,
 				&place->mnt, &ignored) == 0)
 			r = judge(p, place);
 	}
+	return r;
+}
+
+/* --- files that are there already --- */
+
+/* They are nearer than anything in the store. Where there are several places,
+ * the others may lie on the entry that was found. */
+static void build_on_files(struct prepare *p)
+{
+	struct control_found *f = &p->found;
+
+	if (p->at.count == 1)
+		f->has_entry = false;
+	f->outcome = "partial";
+	f->rule = "directory";
+	snprintf(f->reason, sizeof(f->reason),
+		 "no entry has this key; what the directory holds is the base");
+}
+
+static int adopt(struct prepare *p, struct place *place)
+{
+	bool exact = strcmp(p->found.outcome, "exact") == 0;
+	int r = exact ? mount_check_dir(place->at->dir, true, &p->call->err) :
+			control_adopt(p->call, place->at->dir,
+				      &place->at->base);
+
+	if (r <= 0)
+		return r;
+	place->over_files = true;
+	if (exact)
+		return 0;
+	place->at->has_base = place->adopted = true;
+	build_on_files(p);
+	return 0;
+}
+
+static int adopt_places(struct prepare *p)
+{
+	int r = 0;
+
+	if (!control_flag(p->call, "adopt"))
+		return 0;
+	for (size_t i = 0; r == 0 && i < p->at.count; i++)
+		if (!p->places[i].mnt && !p->places[i].replaced)
+			r = adopt(p, &p->places[i]);
 	return r;
 }
 
@@ -311,12 +256,15 @@ static int judge_places(struct prepare *p)
 static int mount_place(struct prepare *p, struct place *place)
 {
 	struct entry part = p->found.entry; /* borrowed strings */
+	struct mounts_options opt = p->options;
+	bool of_entry = p->found.has_entry && !place->adopted;
 
-	part.catalog = place->base;
-	return mounts_mount(p->call->config->mounts, place->dir,
-			    p->found.has_entry && place->has_base ? &part :
-								    NULL,
-			    &p->options, &place->mnt, &p->call->err);
+	part.catalog = place->at->base;
+	opt.over_files = place->over_files;
+	opt.base = place->adopted ? &place->at->base : NULL;
+	return mounts_mount(p->call->config->mounts, place->at->dir,
+			    of_entry && place->at->has_base ? &part : NULL,
+			    &opt, &place->mnt, &p->call->err);
 }
 
 /* Takes those away that were made here; nothing was written to them. */
@@ -325,14 +273,14 @@ static void undo(struct prepare *p)
 	struct mounts_error ignored;
 	bool kept;
 
-	for (size_t i = 0; i < p->count; i++) {
+	for (size_t i = 0; i < p->at.count; i++) {
 		struct place *place = &p->places[i];
 
 		if (!place->mnt || place->reused)
 			continue;
 		mount_unref(steal_ptr(&place->mnt));
-		(void)mounts_umount(p->call->config->mounts, place->dir, true,
-				    false, &kept, &ignored);
+		(void)mounts_umount(p->call->config->mounts, place->at->dir,
+				    true, false, &kept, &ignored);
 	}
 }
 
@@ -340,7 +288,7 @@ static int mount_places(struct prepare *p)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < p->count; i++)
+	for (size_t i = 0; r == 0 && i < p->at.count; i++)
 		if (!p->places[i].mnt)
 			r = mount_place(p, &p->places[i]);
 	if (r < 0)
@@ -369,7 +317,7 @@ static json_t *answer(const struct prepare *p, bool mounted)
 	const struct control_found *f = &p->found;
 	json_t *mounts = json_array();
 
-	for (size_t i = 0; mounted && i < p->count; i++)
+	for (size_t i = 0; mounted && i < p->at.count; i++)
 		json_array_append_new(mounts, place_json(&p->places[i]));
 	return json_pack("{s:s, s:s, s:o, s:o, s:o}", "outcome", f->outcome,
 			 "rule", f->rule, "reason",
@@ -386,13 +334,15 @@ static int method_prepare(struct control_call *call, json_t **ret_result)
 
 	if (r < 0)
 		return r;
-	look_up(&p);
+	control_places_look_up(&p.at, &p.lookup, &p.found);
 	if (control_flag(call, "only_exact") &&
 	    strcmp(p.found.outcome, "exact") != 0) {
 		*ret_result = answer(&p, false);
 		return 0;
 	}
 	r = judge_places(&p);
+	if (r == 0)
+		r = adopt_places(&p);
 	if (r == 0)
 		r = mount_places(&p);
 	if (r == 0)

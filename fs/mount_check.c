@@ -62,7 +62,8 @@ bool mount_check_taken(const char *dir)
 	return is_root(dir, &st) != 0;
 }
 
-static int check_empty(const char *dir, struct mounts_error *err)
+static int check_empty(const char *dir, bool over_files,
+		       struct mounts_error *err)
 {
 	_cleanup_closedir_ DIR *d = opendir(dir);
 	struct dirent *de;
@@ -71,21 +72,23 @@ static int check_empty(const char *dir, struct mounts_error *err)
 		return mounts_fail(err, -errno, 1, "%s cannot be read: %s", dir,
 				   strerror(errno));
 	errno = 0;
-	while ((de = readdir(d)) != NULL)
-		if (strcmp(de->d_name, ".") != 0 &&
-		    strcmp(de->d_name, "..") != 0)
-			return mounts_fail(err, -ENOTEMPTY, 1,
-					   "%s is not empty; move its files "
-					   "away, or keep them as an entry "
-					   "with larder import",
-					   dir);
+	while ((de = readdir(d)) != NULL) {
+		if (io_is_dot(de->d_name))
+			continue;
+		if (over_files)
+			return 1;
+		return mounts_fail(err, -ENOTEMPTY, 1,
+				   "%s is not empty; move its files away, or "
+				   "begin with them: --adopt",
+				   dir);
+	}
 	if (errno != 0)
 		return mounts_fail(err, -errno, 1, "%s cannot be read: %s", dir,
 				   strerror(errno));
 	return 0;
 }
 
-int mount_check_dir(const char *dir, struct mounts_error *err)
+int mount_check_dir(const char *dir, bool over_files, struct mounts_error *err)
 {
 	struct stat st;
 
@@ -101,5 +104,5 @@ int mount_check_dir(const char *dir, struct mounts_error *err)
 				   "%s is a mount point of something else; "
 				   "choose another directory",
 				   dir);
-	return check_empty(dir, err);
+	return check_empty(dir, over_files, err);
 }

@@ -126,8 +126,8 @@ static int resume_reserved(struct mount *mnt, struct mounts_error *err)
 				   "what is kept for %s (%s) cannot be read: "
 				   "%s",
 				   mnt->state.dir, mnt->state.id, strerror(-r));
-	r = mount_check_dir(mnt->state.dir, err);
-	if (r == 0)
+	r = mount_check_dir(mnt->state.dir, mnt->state.over_files, err);
+	if (r >= 0)
 		r = mount_start(mnt, err);
 	if (r < 0)
 		return r;

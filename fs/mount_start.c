@@ -164,9 +164,10 @@ static int attach(struct mount *mnt, int *ret_fd, struct mounts_error *err)
 	int r;
 
 	desc = mount_state_text(s);
-	fsname = s->has_entry ?
-			 io_path("larder:%s@%s", s->entry.name, s->entry.key) :
-			 io_path("larder:empty");
+	fsname =
+		s->has_entry ?
+			io_path("larder:%s@%s", s->entry.name, s->entry.key) :
+			io_path("larder:%s", s->has_base ? "adopted" : "empty");
 	if (!desc || !fsname)
 		return mounts_fail(err, -ENOMEM, 1, "out of memory");
 	sm = (struct supervisor_mount){
@@ -223,7 +224,11 @@ static int fill_state(struct mount *mnt, const char *dir, const struct entry *e,
 			return r;
 		s->has_entry = s->has_base = true;
 		s->base = e->catalog;
+	} else if (opt->base) {
+		s->has_base = true;
+		s->base = *opt->base;
 	}
+	s->over_files = opt->over_files;
 	s->read_only = opt->read_only;
 	s->allow_other = opt->allow_other;
 	s->suid_dev = opt->suid_dev;
@@ -240,7 +245,7 @@ static int start_new(struct mount *mnt, struct mounts_error *err)
 	struct mounts *m = mnt->mounts;
 	int r;
 
-	r = mount_check_dir(mnt->state.dir, err);
+	r = mount_check_dir(mnt->state.dir, mnt->state.over_files, err);
 	if (r < 0)
 		return r;
 	r = mount_state_create(m->dirfd, &mnt->state, &mnt->dirfd);

@@ -114,7 +114,9 @@ char *mount_state_text(const struct mount_state *s)
 		    0 ||
 	    json_object_set_new(j, "entry",
 				s->has_entry ? entry_json(&s->entry) :
-					       json_null()) < 0)
+					       json_null()) < 0 ||
+	    (s->over_files &&
+	     json_object_set_new(j, "over_files", json_true()) < 0))
 		return NULL;
 	return json_dumps(j, JSON_COMPACT);
 }
@@ -203,19 +205,19 @@ bool mount_state_id_is_valid(const char *id)
 
 static int parse_fields(json_t *j, struct mount_state *s)
 {
-	int read_only, allow_other, suid_dev, stateful_open;
+	int read_only, allow_other, suid_dev, stateful_open, over_files = 0;
 	json_int_t format, uid, gid, mounted, kept;
 	const char *id;
 	json_t *dir;
 
 	if (json_unpack(j,
-			"{s:I, s:s, s:o, s:b, s:b, s:b, s:b, s:I, s:I, s:I, "
-			"s:I}",
+			"{s:I, s:s, s:o, s:b, s:b, s:b, s:b, s?b, s:I, s:I, "
+			"s:I, s:I}",
 			"format", &format, "id", &id, "dir", &dir, "read_only",
 			&read_only, "allow_other", &allow_other, "suid_dev",
-			&suid_dev, "stateful_open", &stateful_open, "uid", &uid,
-			"gid", &gid, "mounted_ns", &mounted, "kept_ns",
-			&kept) < 0 ||
+			&suid_dev, "stateful_open", &stateful_open,
+			"over_files", &over_files, "uid", &uid, "gid", &gid,
+			"mounted_ns", &mounted, "kept_ns", &kept) < 0 ||
 	    format != STATE_FORMAT || !mount_state_id_is_valid(id) || uid < 0 ||
 	    uid > UINT32_MAX || gid < 0 || gid > UINT32_MAX || mounted < 0 ||
 	    kept < 0 || !json_is_string(dir))
@@ -225,6 +227,7 @@ static int parse_fields(json_t *j, struct mount_state *s)
 	s->allow_other = allow_other;
 	s->suid_dev = suid_dev;
 	s->stateful_open = stateful_open;
+	s->over_files = over_files;
 	s->uid = (uint32_t)uid;
 	s->gid = (uint32_t)gid;
 	s->mounted_ns = mounted;

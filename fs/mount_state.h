@@ -24,6 +24,7 @@ struct mount_state {
 	bool has_entry;
 	struct entry entry; /* what the mount stands for; no parts */
 	bool read_only, allow_other, suid_dev, stateful_open;
+	bool over_files; /* its directory holds files, beneath it */
 	uint32_t uid, gid;
 	int64_t mounted_ns;
 	int64_t kept_ns; /* 0: not set aside */

@@ -393,6 +393,7 @@ void mount_get_options(const struct mount *mnt,
 		.allow_other = s->allow_other,
 		.suid_dev = s->suid_dev,
 		.stateful_open = s->stateful_open,
+		.over_files = s->over_files,
 		.uid = s->uid,
 		.gid = s->gid,
 	};

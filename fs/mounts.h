@@ -45,6 +45,9 @@ struct mounts_options {
 	bool read_only;
 	bool allow_other, suid_dev, stateful_open;
 	uint32_t uid, gid; /* the peer */
+	bool over_files;   /* that the directory holds, and that stay beneath */
+	/* Without an entry: what it lies on (borrowed); NULL: an empty base. */
+	const struct digest *base;
 };
 
 int mounts_new(const struct mounts_config *config, struct mounts **ret_mounts);
@@ -57,7 +60,11 @@ int mounts_adopt(struct mounts *m);
 int mounts_fail(struct mounts_error *err, int code, int exit_code,
 		const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
-/* Mounts `e` (NULL: an empty base) at `dir`. Gives a reference. */
+/* Whether a mount can be made at `dir`: a directory, no mount point, and empty
+ * or, where `over_files`, not (then 1). */
+int mount_check_dir(const char *dir, bool over_files, struct mounts_error *err);
+
+/* Mounts `e` (NULL: opt->base) at `dir`. Gives a reference. */
 int mounts_mount(struct mounts *m, const char *dir, const struct entry *e,
 		 const struct mounts_options *opt, struct mount **ret_mount,
 		 struct mounts_error *err);

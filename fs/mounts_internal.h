@@ -45,7 +45,7 @@ struct mount {
 	/* Constant once served, but for the entry (mounts.lock). `id` and
 	 * `dir` are once it is in the table. */
 	struct mount_state state;
-	int dirfd; /* the state directory */
+	int dirfd;  /* the state directory */
 	bool fresh; /* ... was made for this mount */
 	struct view *view;
 	struct session *session;
@@ -83,9 +83,6 @@ bool mounts_has_id(struct mounts *m, const char *id);
 bool mounts_uses_id(struct mounts *m, const char *id);
 
 /* --- mount_check.c --- */
-
-/* Whether a mount can be made at `dir`: an empty directory, no mount point. */
-int mount_check_dir(const char *dir, struct mounts_error *err);
 
 /* False where `dir` is surely no mount point. */
 bool mount_check_taken(const char *dir);

@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 #define RPC_LINE_MAX (16u << 20)
-#define RPC_FDS_MAX 2
+#define RPC_FDS_MAX 64 /* a run's directories */
 
 /* Directories by the rules of PROTOCOL.md; allocated, absolute, not created. */
 char *rpc_store_dir(void);

@@ -95,8 +95,8 @@ static int compare_root(const struct before *b, int dirfd, const char *label,
 }
 
 int plain_look(struct store *s, int dirfd, const char *label,
-	       const struct ingest_owner *self, enum plain_state *ret_state,
-	       struct digest *ret_catalog)
+	       const struct ingest_owner *self, const struct digest *wanted,
+	       enum plain_state *ret_state, struct digest *ret_catalog)
 {
 	_cleanup_(before_release) struct before b = { 0 };
 	struct stat st;
@@ -112,5 +112,9 @@ int plain_look(struct store *s, int dirfd, const char *label,
 	if (before_open(&b, s, &st) < 0)
 		return 0;
 	*ret_catalog = *manifest_catalog(b.manifest);
+	if (wanted && digest_equal(ret_catalog, wanted)) {
+		*ret_state = PLAIN_WANTED;
+		return 0;
+	}
 	return compare_root(&b, dirfd, label, self, ret_state);
 }

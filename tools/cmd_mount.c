@@ -84,7 +84,9 @@ static void say_mounted(const json_t *mount)
 
 	format_bytes((uint64_t)field_number(mount, "upper_bytes"), changes);
 	out_note("%s mounted at %s, %s%s%s%s",
-		 *entry ? format_entry(entry, text) : "empty tree",
+		 *entry				 ? format_entry(entry, text) :
+		 field_flag(mount, "over_files") ? "what was there" :
+						   "empty tree",
 		 dir ? dir : "?", field_text(mount, "mode"),
 		 field_flag(mount, "dirty") ? ", with changes (" : "",
 		 field_flag(mount, "dirty") ? changes : "",
@@ -122,8 +124,9 @@ static int mount_at(const struct args *args, const char *dir)
 		return out_failure(&f);
 	json_object_set_new(params, "mode", json_string("rw"));
 	json_object_set_new(params, "dir", rpc_string(path, strlen(path)));
-	if (args->empty)
-		json_object_set_new(params, "empty", json_true());
+	if (args->empty || args->adopt)
+		json_object_set_new(params, args->empty ? "empty" : "adopt",
+				    json_true());
 	else
 		json_object_set_new(params, "entry",
 				    json_string(args->operands[0]));
@@ -166,11 +169,11 @@ static int resume(const struct args *args)
 
 static int run(const struct args *args)
 {
-	unsigned wanted = args->empty ? 1 : 2;
+	unsigned wanted = args->empty || args->adopt ? 1 : 2;
 
-	if (args->empty && args->resume)
+	if (args->empty + args->adopt + args->resume > 1)
 		return out_error(EXIT_USAGE,
-				 "mount: either --empty or --resume");
+				 "mount: either --empty, --adopt or --resume");
 	if (args->resume && args->count > 1)
 		return out_error(EXIT_USAGE,
 				 "mount --resume takes one DIR, or none for "
@@ -182,11 +185,13 @@ static int run(const struct args *args)
 	if (args->resume)
 		return resume(args);
 	if (args->count != wanted)
-		return out_error(EXIT_USAGE,
-				 args->empty ?
-					 "mount --empty takes one DIR" :
-					 "mount takes ENTRY and DIR: larder "
-					 "mount ENTRY DIR");
+		return out_error(
+			EXIT_USAGE,
+			args->empty ? "mount --empty takes one DIR" :
+			args->adopt ? "mount --adopt takes one DIR, "
+				      "whose files are the base" :
+				      "mount takes ENTRY and DIR: larder "
+				      "mount ENTRY DIR");
 	return mount_at(args, args->operands[wanted - 1]);
 }
 
@@ -197,6 +202,9 @@ static const struct option_def options[] = {
 	  "and for root suid, dev." },
 	{ "empty", 0, OPTION_FLAG, NULL, offsetof(struct args, empty),
 	  "Mount an empty tree to build in." },
+	{ "adopt", 0, OPTION_FLAG, NULL, offsetof(struct args, adopt),
+	  "Mount what DIR holds, over it: its own files stay beneath as they "
+	  "are, and what is written goes to the mount." },
 	{ "resume", 0, OPTION_FLAG, NULL, offsetof(struct args, resume),
 	  "Mount again, with its changes, what a dead daemon, a reboot or "
 	  "umount left at DIR; or all." },
@@ -207,6 +215,7 @@ const struct command cmd_mount = {
 	.name = "mount",
 	.summary = "mount an entry at a directory",
 	.synopsis = "[-o OPTIONS] ENTRY DIR\n[-o OPTIONS] --empty DIR\n"
+		    "[-o OPTIONS] --adopt DIR\n"
 		    "--resume [DIR]",
 	.description =
 		"Mounts an entry at DIR, which must exist and be empty. What "

@@ -93,7 +93,8 @@ static const struct option_def options[] = {
 	  "Write the tree into DIR instead of mounting it, as is done by "
 	  "itself where there is no FUSE." },
 	{ "adopt", 0, OPTION_FLAG, NULL, offsetof(struct args, adopt),
-	  "With --materialize: build on the files that DIR holds already." },
+	  "Begin with the files that DIR holds already, which are refused "
+	  "otherwise. Beneath a mount they stay as they are." },
 	OPTION_END
 };
 

@@ -61,7 +61,9 @@ static void print_mount(const json_t *mount, bool verbose)
 	fputs("mount    ", stdout);
 	format_name(stdout, json_object_get(mount, "dir"));
 	printf("\n         %s, %s",
-	       *entry ? format_entry(entry, text) : "empty tree",
+	       *entry			       ? format_entry(entry, text) :
+	       field_flag(mount, "over_files") ? "what was there" :
+						 "empty tree",
 	       field_text(mount, "mode"));
 	if (field_flag(mount, "dirty"))
 		printf(", with changes (%s)",

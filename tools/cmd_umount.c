@@ -37,6 +37,10 @@ static int run(const struct args *args)
 		out_note("%s: its changes are kept; larder mount --resume %s "
 			 "mounts it with them again",
 			 args->operands[0], args->operands[0]);
+	if (field_flag(result, "over_files"))
+		out_note("%s: it shows its own files again, as they were "
+			 "beneath the mount",
+			 args->operands[0]);
 	return 0;
 }
 

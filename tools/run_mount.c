@@ -31,6 +31,7 @@ static json_t *lookup_params(const struct run *run, bool only_exact)
 		json_object_set_new(params, "prefixes",
 				    client_strings(&plan->restore_prefixes));
 	json_object_set_new(params, "only_exact", json_boolean(only_exact));
+	json_object_set_new(params, "adopt", json_boolean(plan->adopt));
 	json_object_set_new(params, "mode", json_string("rw"));
 	json_object_set_new(params, "roots", run_roots_json(run));
 	return params;

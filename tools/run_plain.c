@@ -64,57 +64,63 @@ void run_choose_plain(struct run *run)
 			    run->name);
 }
 
-/* The run's directory, which check() has seen to be one. */
-static int open_root(const struct run *run, struct failure *f)
+/* The run's directories, which were made or seen to be there. */
+static int open_roots(const struct run *run, int *fds, unsigned *ret_n,
+		      struct failure *f)
 {
-	int fd = open(run->roots[0].dir,
-		      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	for (*ret_n = 0; *ret_n < run->count; ++*ret_n) {
+		const struct run_root *root = &run->roots[*ret_n];
+		int fd = open(root->dir,
+			      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	return fd >= 0 ? fd :
-			 failure_set(f, -errno, EXIT_ERROR,
-				     "cannot open directory %s: %s",
-				     run->roots[0].path, strerror(errno));
+		if (fd < 0)
+			return failure_set(f, -errno, EXIT_ERROR,
+					   "cannot open directory %s: %s",
+					   root->path, strerror(errno));
+		fds[*ret_n] = fd;
+	}
+	return 0;
 }
 
-static void add_label(const struct run *run, json_t *params)
-{
-	const char *path = run->roots[0].path;
-
-	json_object_set_new(params, "label", rpc_string(path, strlen(path)));
-	json_object_set_new(params, "progress", json_true());
-}
-
-/* Calls a method that wants the directory; `params` is taken. */
+/* Calls a method that wants the directories; `params` is taken. */
 static int call(const struct run *run, const char *method, json_t *params,
 		json_t **ret_result, struct failure *f)
 {
 	_cleanup_client_ struct client *c = NULL;
-	_cleanup_close_ int fd = open_root(run, f);
-	int r = fd < 0 ? fd : client_open(true, &c, f);
+	int fds[RPC_FDS_MAX], r;
+	unsigned n = 0;
 
-	if (r < 0) {
+	if (run->count > RPC_FDS_MAX)
+		r = failure_set(f, -EINVAL, EXIT_USAGE,
+				"run: at most %d --path make one entry",
+				RPC_FDS_MAX);
+	else
+		r = open_roots(run, fds, &n, f);
+	if (r == 0)
+		r = client_open(true, &c, f);
+	json_object_set_new(params, "progress", json_true());
+	if (r == 0)
+		r = client_call(c, method, params, fds, n, ret_result, f);
+	else
 		json_decref(params);
-		return r;
-	}
-	add_label(run, params);
-	return client_call(c, method, params, &fd, 1, ret_result, f);
+	while (n > 0)
+		close(fds[--n]);
+	return r;
 }
 
 int run_plain_prepare(struct run *run, json_t *params, struct failure *f)
 {
-	if (run->count > 1) {
-		json_decref(params);
-		return failure_set(f, -EOPNOTSUPP, EXIT_ERROR,
-				   "several directories of one entry can only "
-				   "be mounted");
-	}
-	json_object_set_new(params, "adopt", json_boolean(run->plan->adopt));
 	return call(run, "prepare_plain", params, &run->base, f);
 }
 
 int run_plain_commit(struct run *run, json_t *params, json_t **ret_result,
 		     struct failure *f)
 {
+	const char *path = run->roots[0].path;
+
+	if (run->count > 1)
+		return call(run, "import_roots", params, ret_result, f);
+	json_object_set_new(params, "label", rpc_string(path, strlen(path)));
 	json_object_set_new(params, "kind", json_string("dir"));
 	return call(run, "import", params, ret_result, f);
 }

@@ -112,6 +112,7 @@ static void assert_state_equal(const struct mount_state *a,
 	assert_int_equal(a->allow_other, b->allow_other);
 	assert_int_equal(a->suid_dev, b->suid_dev);
 	assert_int_equal(a->stateful_open, b->stateful_open);
+	assert_int_equal(a->over_files, b->over_files);
 	assert_int_equal(a->uid, b->uid);
 	assert_int_equal(a->gid, b->gid);
 	assert_true(a->mounted_ns == b->mounted_ns);
@@ -139,7 +140,7 @@ static void test_round_trip(void **unused)
 	state_init(&s);
 	assert_round_trip(&s);
 	s.read_only = s.suid_dev = false;
-	s.allow_other = s.stateful_open = true;
+	s.allow_other = s.stateful_open = s.over_files = true;
 	assert_round_trip(&s);
 	mount_state_release(&s);
 }
@@ -325,6 +326,7 @@ static void test_values(void **unused)
 	refuse_value(NULL, "id", json_string("0123456789abcdef0"));
 	refuse_value(NULL, "id", json_string("0123456789ABCDEF"));
 	refuse_value(NULL, "id", json_string("../../../../../."));
+	refuse_value(NULL, "over_files", json_integer(1));
 	refuse_value(NULL, "dir", json_string("relative"));
 	refuse_value(NULL, "dir", long_string(5000));
 	refuse_value(NULL, "uid", json_integer(INT64_C(0x100000000)));

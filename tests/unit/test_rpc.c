@@ -323,11 +323,11 @@ static void test_send_limits(void **state)
 	size_t len = RPC_LINE_MAX;
 	char *text = malloc(len);
 	json_t *o = json_object();
-	int fds[3] = { 0, 1, 2 };
+	int fds[RPC_FDS_MAX + 1] = { 0 };
 
 	(void)state;
 	memset(text, 'x', len);
-	assert_int_equal(rpc_send(p.rpc, o, fds, 3), -EINVAL);
+	assert_int_equal(rpc_send(p.rpc, o, fds, RPC_FDS_MAX + 1), -EINVAL);
 	json_object_set_new(o, "text", json_stringn(text, len));
 	assert_int_equal(rpc_send(p.rpc, o, NULL, 0), -EMSGSIZE);
 	json_object_clear(o);

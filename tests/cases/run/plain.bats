@@ -183,11 +183,63 @@ is_plain() {
 	[ "$(cat out/x)" = x ]
 }
 
-@test "several directories are not written out: the command runs all the same" {
-	run larder run --materialize --name demo --path a --path b --key one \
-		-- touch a/x
-	[ "$status" -eq 0 ]
-	[[ $output == *'only be mounted'* ]]
-	[ -e a/x ]
-	[ "$(larder list --json | jq '.entries | length')" -eq 0 ]
+# several ARGUMENT... is a run into a/ and b/c/, in a work tree.
+several() {
+	larder run --materialize --name demo --path a --path b/c "$@"
+}
+
+@test "several directories are one entry, each written out in its place" {
+	git init -q .
+	mkdir -p other && git init -q other
+	several --key one -- sh -c 'echo a >a/x; ln a/x a/y; echo b >b/c/x'
+	is_plain a
+	[ "$(larder list --json | jq '.entries | length')" -eq 1 ]
+	[ "$(larder cat demo@one REPO/a/y)" = a ]
+	[ "$(larder cat demo@one REPO/b/c/x)" = b ]
+
+	# In another clone all of it comes back, in place it is found.
+	tree_state a >a.state
+	tree_state b/c >c.state
+	run_json run --materialize --name demo --path a --path b/c --key one \
+		-- touch ran
+	[ "$(json '[.outcome, .reused] | join(" ")')" = 'exact true' ]
+	cd other
+	run_json run --materialize --name demo --path a --path b/c --key one \
+		-- touch ran
+	[ "$(json '[.outcome, .reused] | join(" ")')" = 'exact false' ]
+	[ ! -e ran ]
+	is_state a ../a.state
+	is_state b/c ../c.state
+
+	# And as mounts, where there is FUSE.
+	require_fuse
+	rm -r a b
+	larder run --name demo --path a --path b/c --key one -- touch ran
+	mountpoint -q a
+	[ ! -e ran ]
+	is_state a ../a.state
+}
+
+@test "several directories: a miss builds on all of the nearest entry" {
+	several --key one -- sh -c 'echo a >a/x; echo b >b/c/x'
+	rm -r a b
+	run -0 several --key two -- sh -c 'cat a/x b/c/x; echo new >a/new'
+	[[ $output == *$'a\nb'* ]]
+	[ "$(larder export demo@two | tar -t | grep -c '/\(x\|new\)$')" -eq 3 ]
+	[ "$(larder show demo@two --json | jq -r .entry.parent)" = one ]
+	[ "$(larder list --json | jq '.entries[0].new_files')" -eq 1 ]
+}
+
+@test "several directories: one that cannot be used leaves all as they are" {
+	several --key one -- sh -c 'echo a >a/x; echo b >b/c/x'
+	rm -r a/x b/c/x
+	echo mine >b/c/mine
+	mkdir foreign && mv b/c/mine foreign/ && rmdir b/c && mv foreign b/c
+	run -1 --separate-stderr several --key one -- touch ran
+	[[ $stderr == *"$PWD/b/c holds files"* ]]
+	[ ! -e ran ]
+	[ -z "$(ls a)" ]
+	[ "$(cat b/c/mine)" = mine ]
+	several --adopt --key two -- cat a/x b/c/mine
+	[ "$(larder export demo@two | tar -t | grep -c mine)" -eq 1 ]
 }
