@@ -54,6 +54,31 @@ runs() {
 	[[ "$output" == *'put -- before it'* ]]
 }
 
+@test "key NAME is the key that run NAME uses" {
+	key=$(larder key one)
+	[ "$(larder run --json one 2>/dev/null | jq -r .key)" = "$key" ]
+	run -0 larder key --explain two
+	[[ $output == *'file '*' input'* ]]
+	[ "${lines[-1]}" = "key $(larder key two)" ]
+	mkdir below
+	[ "$(git init -q . && cd below && larder key one)" = "$key" ]
+	[ "$(larder key one -- make)" != "$key" ]
+	echo 2 >input
+	[ "$(larder key one)" != "$key" ]
+
+	run -2 --separate-stderr larder key tw
+	[[ $stderr == *'no cache tw; did you mean two?'* ]]
+	run -2 --separate-stderr larder key one two
+	[[ $stderr == *'name one cache'* ]]
+	run -2 --separate-stderr larder key one --salt x
+	[[ $stderr == *'leave the options out'* ]]
+	printf '  - {name: three, paths: [x], key: {salt: v1}}\n' >>larder.yml
+	run -2 --separate-stderr larder key three
+	[[ $stderr == *'larder key three -- COMMAND'* ]]
+	[ "$(larder run --json three -- true 2>/dev/null | jq -r .key)" = \
+		"$(larder key three -- true)" ]
+}
+
 @test "from a directory below, the command runs where the file is" {
 	git init -q .
 	mkdir -p sub/deep
