@@ -163,6 +163,11 @@ int view_plan_read(const struct view *v, uint64_t ino, const struct extents *e,
 int view_plan_finish(const struct view *v, struct view_plan *plan);
 void view_plan_release(struct view_plan *plan);
 
+/* The first byte at or behind `off` that is no hole, as SEEK_DATA gives it;
+ * -ENXIO. Array and lock as of view_plan_read(). */
+int view_seek_data(const struct view *v, const struct extents *e, uint64_t off,
+		   uint64_t size, uint64_t *ret_off);
+
 /* Whether the content is all of one file of a tree that can be read, and
  * nothing else. */
 bool view_in_tree(const struct view *v, const struct meta *m,

@@ -231,8 +231,8 @@ static uint64_t base_seek(const struct view *v, const struct extent *x,
 	return end;
 }
 
-static int seek_data(const struct view *v, const struct extents *e,
-		     uint64_t off, uint64_t size, uint64_t *ret_off)
+int view_seek_data(const struct view *v, const struct extents *e, uint64_t off,
+		   uint64_t size, uint64_t *ret_off)
 {
 	uint32_t k;
 
@@ -290,7 +290,7 @@ int view_lseek(struct view *v, uint64_t ino, uint64_t off, int whence,
 		return -ENXIO;
 	e = view_extents(v, ino, &tmp);
 	if (whence == SEEK_DATA)
-		return seek_data(v, e, off, m.size, ret_off);
+		return view_seek_data(v, e, off, m.size, ret_off);
 	*ret_off = seek_hole(v, e, off, m.size);
 	return 0;
 }

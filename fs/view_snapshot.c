@@ -272,6 +272,20 @@ static ssize_t loader_read(void *handle, void *buf, size_t len, uint64_t off)
 	return r < 0 ? r : (ssize_t)len;
 }
 
+static uint64_t loader_hole(void *handle, uint64_t off)
+{
+	const struct handle *h = handle;
+	const struct snapshot_file *f = h->file;
+	const struct extents e = { .list = f->extents, .count = f->count };
+	uint64_t data;
+
+	if (off >= f->size)
+		return 0;
+	if (view_seek_data(h->snapshot->view, &e, off, f->size, &data) < 0)
+		data = f->size;
+	return data - off;
+}
+
 static int loader_close(void *ctx, uint64_t cookie, void *handle, uint64_t got)
 {
 	(void)ctx;
@@ -284,5 +298,6 @@ static int loader_close(void *ctx, uint64_t cookie, void *handle, uint64_t got)
 const struct ingest_loader snapshot_loader = {
 	.open = loader_open,
 	.read = loader_read,
+	.hole = loader_hole,
 	.close = loader_close,
 };

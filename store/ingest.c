@@ -11,7 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "ingest_internal.h"
+#include "ingest_job.h"
 
 /* Room for what the chunker needs to see, twice, so that reading is not cut
  * small and little is moved. */
@@ -99,14 +99,18 @@ void ingest_expect(struct ingest *in, uint64_t files, uint64_t bytes)
 	in->want_bytes = bytes;
 }
 
-/* The window that the cutter reads into. */
+/* The window that the cutter reads into, and where its chunks go. */
 struct cutter {
 	struct chunker chunker;
 	const struct ingest_source *src;
+	struct ingest *in;
+	uint32_t node;
+	ingest_emit_fn emit;
 	uint8_t *buf;
 	size_t len;
 	uint64_t read; /* in all */
 	uint64_t cut;  /* bytes in chunks so far */
+	size_t zeros;  /* length of a chunk of zeros; 0: not known yet */
 	bool at_end;
 };
 
@@ -137,39 +141,83 @@ static size_t cutter_next(const struct cutter *c, size_t pos)
 	return chunker_cut(&c->chunker, c->buf + pos, left);
 }
 
-static int cutter_run(struct cutter *c, struct ingest *in, uint32_t node,
-		      int (*emit)(struct ingest *in, uint32_t node,
-				  const void *data, size_t len))
+/* All chunks that the window has; what is left of it moves to its front. */
+static int cutter_drain(struct cutter *c)
 {
 	size_t pos, n;
 	int r;
 
-	do {
-		r = cutter_fill(c);
+	for (pos = 0; (n = cutter_next(c, pos)) > 0; pos += n) {
+		r = c->emit(c->in, c->node, c->buf + pos, n);
 		if (r < 0)
 			return r;
-		for (pos = 0; (n = cutter_next(c, pos)) > 0; pos += n) {
-			r = emit(in, node, c->buf + pos, n);
-			if (r < 0)
-				return r;
-			c->cut += n;
-		}
-		memmove(c->buf, c->buf + pos, c->len - pos);
-		c->len -= pos;
-	} while (!c->at_end || c->len > 0);
+		c->cut += n;
+	}
+	memmove(c->buf, c->buf + pos, c->len - pos);
+	c->len -= pos;
 	return 0;
+}
+
+/* How long a run of zeros begins with the window, as far as is known without
+ * reading; 0 where it has none. */
+static uint64_t cutter_zeros(const struct cutter *c)
+{
+	uint64_t hole = 0;
+
+	if (!c->at_end && c->src->hole)
+		hole = c->src->hole(c->src->ctx, c->read);
+	return hole > 0 && ingest_is_zero(c->buf, c->len) ? c->len + hole : 0;
+}
+
+/* Where a run of zeros begins a chunk, it is cut into chunks of one length
+ * as long as the chunker would look at nothing else. They are all holes, and
+ * neighbours become one, so they go as one, unread. */
+static int cutter_skip(struct cutter *c)
+{
+	uint64_t run = cutter_zeros(c), n;
+
+	if (run < CHUNK_MAX)
+		return 0;
+	if (c->zeros == 0) {
+		memset(c->buf, 0, CHUNK_MAX);
+		c->zeros = chunker_cut(&c->chunker, c->buf, CHUNK_MAX);
+	}
+	n = ((run - CHUNK_MAX) / c->zeros + 1) * c->zeros;
+	if (n <= c->len)
+		return 0;
+	c->in->skipped_bytes += n - c->len;
+	c->read += n - c->len;
+	c->cut += n;
+	c->len = 0;
+	return c->emit(c->in, c->node, NULL, n);
+}
+
+static int cutter_run(struct cutter *c)
+{
+	int r;
+
+	do {
+		r = cutter_skip(c);
+		if (r == 0)
+			r = cutter_fill(c);
+		if (r == 0)
+			r = cutter_drain(c);
+	} while (r == 0 && (!c->at_end || c->len > 0));
+	return r;
 }
 
 /* The buffer is kept between files. It may be in use already: results of
  * earlier files come back while a large one is being cut, and one of them
  * may have to be cut as well. */
 int ingest_cut(struct ingest *in, uint32_t node,
-	       const struct ingest_source *src,
-	       int (*emit)(struct ingest *in, uint32_t node, const void *data,
-			   size_t len),
+	       const struct ingest_source *src, ingest_emit_fn emit,
 	       uint64_t *ret_bytes)
 {
-	struct cutter c = { .src = src, .buf = steal_ptr(&in->cut_buf) };
+	struct cutter c = { .src = src,
+			    .in = in,
+			    .node = node,
+			    .emit = emit,
+			    .buf = steal_ptr(&in->cut_buf) };
 	int r;
 
 	if (!c.buf)
@@ -177,7 +225,7 @@ int ingest_cut(struct ingest *in, uint32_t node,
 	if (!c.buf)
 		return -ENOMEM;
 	chunker_init(&c.chunker, CHUNK_AVG);
-	r = cutter_run(&c, in, node, emit);
+	r = cutter_run(&c);
 	free(in->cut_buf);
 	in->cut_buf = c.buf;
 	if (r < 0)
@@ -198,14 +246,21 @@ static ssize_t loader_read(void *ctx, void *buf, size_t len, uint64_t off)
 	return s->loader->read(s->handle, buf, len, off);
 }
 
+static uint64_t loader_hole(void *ctx, uint64_t off)
+{
+	struct loader_source *s = ctx;
+
+	return s->loader->hole ? s->loader->hole(s->handle, off) : 0;
+}
+
 int ingest_cut_file(struct ingest *in, uint32_t node,
 		    const struct ingest_loader *loader, void *ctx,
-		    uint64_t cookie,
-		    int (*emit)(struct ingest *in, uint32_t node,
-				const void *data, size_t len))
+		    uint64_t cookie, ingest_emit_fn emit)
 {
 	struct loader_source ls = { .loader = loader };
-	struct ingest_source src = { .read = loader_read, .ctx = &ls };
+	struct ingest_source src = { .read = loader_read,
+				     .hole = loader_hole,
+				     .ctx = &ls };
 	uint64_t bytes = 0;
 	int r, closed;
 
@@ -242,26 +297,11 @@ int ingest_load(struct ingest *in, uint32_t node,
 	return 0;
 }
 
-struct stream_source {
-	ssize_t (*read)(void *ctx, void *buf, size_t len);
-	void *ctx;
-};
-
-static ssize_t stream_read(void *ctx, void *buf, size_t len, uint64_t off)
-{
-	struct stream_source *s = ctx;
-
-	(void)off;
-	return s->read(s->ctx, buf, len);
-}
-
 int ingest_stream(struct ingest *in, uint32_t node,
-		  ssize_t (*read)(void *ctx, void *buf, size_t len), void *ctx)
+		  const struct ingest_source *src)
 {
-	struct stream_source ss = { .read = read, .ctx = ctx };
-	struct ingest_source src = { .read = stream_read, .ctx = &ss };
 	uint64_t bytes;
-	int r = ingest_cut(in, node, &src, ingest_add_data, &bytes);
+	int r = ingest_cut(in, node, src, ingest_add_data, &bytes);
 
 	if (r < 0)
 		return keep_error(in, r);

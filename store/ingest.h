@@ -40,6 +40,9 @@ struct ingest_loader {
 	int (*open)(void *ctx, uint64_t cookie, void **ret_handle);
 	/* Up to `len` bytes at `off`; 0 at the end. */
 	ssize_t (*read)(void *handle, void *buf, size_t len, uint64_t off);
+	/* How many bytes from `off` on are known to be zeros, inside of the
+	 * file: they are not read then. 0: read to see. NULL: always 0. */
+	uint64_t (*hole)(void *handle, uint64_t off);
 	/* Called when all was read; may say that the file changed meanwhile
 	 * (-ESTALE). `got`: bytes read in all. Frees the handle. */
 	int (*close)(void *ctx, uint64_t cookie, void *handle, uint64_t got);
@@ -76,9 +79,16 @@ int ingest_load(struct ingest *in, uint32_t node,
 		const struct ingest_loader *loader, void *ctx, uint64_t cookie,
 		uint64_t size);
 
-/* Content from a stream, read now, in the calling thread. */
+/* Content from a stream, read now, in the calling thread. Both functions are
+ * as a loader's; `off` is where the last read ended, or in a hole that hole()
+ * told of, or at its end. */
+struct ingest_source {
+	ssize_t (*read)(void *ctx, void *buf, size_t len, uint64_t off);
+	uint64_t (*hole)(void *ctx, uint64_t off);
+	void *ctx;
+};
 int ingest_stream(struct ingest *in, uint32_t node,
-		  ssize_t (*read)(void *ctx, void *buf, size_t len), void *ctx);
+		  const struct ingest_source *src);
 
 /* A piece whose chunk the store has at `loc`; NULL, NULL for a hole. */
 int ingest_known(struct ingest *in, uint32_t node, const struct digest *chunk,

@@ -25,6 +25,7 @@
 
 struct open_file {
 	int fd;
+	uint64_t size;
 	bool at_end; /* a short read told so */
 };
 
@@ -37,6 +38,7 @@ static int file_open(void *ctx, uint64_t cookie, void **ret_handle)
 
 	if (!o)
 		return -ENOMEM;
+	o->size = f->size;
 	r = walk_open(w, f, &o->fd);
 	if (r < 0) {
 		free(o);
@@ -62,6 +64,20 @@ static ssize_t file_read(void *handle, void *buf, size_t len, uint64_t off)
 	return n;
 }
 
+/* The file system below may not know its holes: then all is data. */
+static uint64_t file_hole(void *handle, uint64_t off)
+{
+	const struct open_file *o = handle;
+	off_t data;
+
+	if (off >= o->size)
+		return 0;
+	data = lseek(o->fd, (off_t)off, SEEK_DATA);
+	if (data < 0)
+		return errno == ENXIO ? o->size - off : 0;
+	return ((uint64_t)data < o->size ? (uint64_t)data : o->size) - off;
+}
+
 static int file_close(void *ctx, uint64_t cookie, void *handle, uint64_t got)
 {
 	const struct walk *w = ctx;
@@ -79,6 +95,7 @@ static int file_close(void *ctx, uint64_t cookie, void *handle, uint64_t got)
 static const struct ingest_loader file_loader = {
 	.open = file_open,
 	.read = file_read,
+	.hole = file_hole,
 	.close = file_close,
 };
 

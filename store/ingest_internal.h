@@ -83,6 +83,7 @@ struct ingest {
 	uint8_t *cut_buf;	    /* of the cutter; NULL while in use */
 	int err;		    /* sticky */
 	uint64_t want_files, want_bytes;
+	uint64_t skipped_bytes; /* of holes that were not read */
 	uint32_t last_new_node;
 	bool has_new_node;
 	struct ingest_result result;
@@ -122,31 +123,28 @@ int ingest_new_sink(struct store *s, const struct catalog_meta *root,
 /* Replaces the builder by an empty one with another root. */
 int ingest_set_root(struct ingest *in, const struct catalog_meta *root);
 
-/* Reads and cuts a source to its end; each chunk goes to `emit`. */
-struct ingest_source {
-	ssize_t (*read)(void *ctx, void *buf, size_t len, uint64_t off);
-	void *ctx;
-};
+/* Where chunks go; `data` NULL: a hole. */
+typedef int (*ingest_emit_fn)(struct ingest *in, uint32_t node,
+			      const void *data, uint64_t len);
+
+/* Reads and cuts a source to its end. */
 int ingest_cut(struct ingest *in, uint32_t node,
-	       const struct ingest_source *src,
-	       int (*emit)(struct ingest *in, uint32_t node, const void *data,
-			   size_t len),
+	       const struct ingest_source *src, ingest_emit_fn emit,
 	       uint64_t *ret_bytes);
 
 /* Reads and cuts file `cookie` of a loader. */
 int ingest_cut_file(struct ingest *in, uint32_t node,
 		    const struct ingest_loader *loader, void *ctx,
-		    uint64_t cookie,
-		    int (*emit)(struct ingest *in, uint32_t node,
-				const void *data, size_t len));
+		    uint64_t cookie, ingest_emit_fn emit);
 
 /* ingest_pipeline.c */
 int ingest_pipeline_start(struct ingest *in);
 void ingest_pipeline_free(struct ingest *in);
 
-/* Sends one chunk, a small file or a known piece through the pool. */
+/* Sends one chunk (or a hole), a small file or a known piece through the
+ * pool. */
 int ingest_add_data(struct ingest *in, uint32_t node, const void *data,
-		    size_t len);
+		    uint64_t len);
 int ingest_add_file(struct ingest *in, uint32_t node,
 		    const struct ingest_loader *loader, void *ctx,
 		    uint64_t cookie, uint64_t size);

@@ -58,6 +58,9 @@ struct ingest_thread {
 void *ingest_thread_init(void *ctx);
 void ingest_thread_free(void *state); /* NULL is fine */
 
+/* Whether all of it is zeros; nothing is. */
+bool ingest_is_zero(const uint8_t *data, size_t len);
+
 /* Reads, hashes, looks up and compresses all items of a job. `ctx`: the
  * ingest, of which only the constant and locked parts are used. */
 int ingest_work(void *ctx, void *thread_state, void *job);

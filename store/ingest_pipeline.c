@@ -116,7 +116,7 @@ static int item_done_chunk(struct ingest *in, const struct ingest_job *job,
 }
 
 static int done_inline(struct ingest *in, uint32_t node, const void *data,
-		       size_t len);
+		       uint64_t len);
 
 static int item_done(struct ingest *in, const struct ingest_job *job,
 		     const struct ingest_item *it)
@@ -138,7 +138,8 @@ static int item_done(struct ingest *in, const struct ingest_job *job,
 static int tick(struct ingest *in)
 {
 	return progress_tick(in->progress, "content", in->result.files,
-			     in->want_files, in->result.read_bytes,
+			     in->want_files,
+			     in->result.read_bytes + in->skipped_bytes,
 			     in->want_bytes);
 }
 
@@ -157,11 +158,14 @@ static int job_done(void *ctx, void *arg, int err)
 
 /* For the rare file that grew: `done` cannot submit. */
 static int done_inline(struct ingest *in, uint32_t node, const void *data,
-		       size_t len)
+		       uint64_t len)
 {
-	struct ingest_job *job = calloc(1, sizeof(*job));
+	struct ingest_job *job;
 	int r;
 
+	if (!data)
+		return in->piece(in->piece_ctx, node, NULL, len);
+	job = calloc(1, sizeof(*job));
 	if (!job)
 		return -ENOMEM;
 	job->n = 1;
@@ -215,12 +219,15 @@ static int batch_item(struct ingest *in, uint32_t node, size_t bytes,
 }
 
 int ingest_add_data(struct ingest *in, uint32_t node, const void *data,
-		    size_t len)
+		    uint64_t len)
 {
-	_cleanup_free_ uint8_t *copy = malloc(len);
+	_cleanup_free_ uint8_t *copy = NULL;
 	struct ingest_item *it;
 	int r;
 
+	if (!data)
+		return ingest_add_known(in, node, NULL, len, NULL);
+	copy = malloc(len);
 	if (!copy)
 		return -ENOMEM;
 	memcpy(copy, data, len);

@@ -248,12 +248,22 @@ static int content_next(struct tar_source *s)
 	return 0;
 }
 
-static ssize_t content_read(void *ctx, void *buf, size_t len)
+/* Of a hole that it is in already: what comes behind a block is not known
+ * before it is read. */
+static uint64_t content_hole(void *ctx, uint64_t off)
+{
+	const struct tar_source *s = ctx;
+
+	return off < s->block_off ? s->block_off - off : 0;
+}
+
+static ssize_t content_read(void *ctx, void *buf, size_t len, uint64_t off)
 {
 	struct tar_source *s = ctx;
 	uint64_t n;
 	int r;
 
+	s->pos = off;
 	while (s->pos == s->block_off + s->block_len && !s->at_end) {
 		r = content_next(s);
 		if (r < 0)
@@ -290,6 +300,9 @@ static int take_node(struct tar_source *s, struct archive_entry *e,
 		     const char *path)
 {
 	_cleanup_buf_ struct buf xattrs = BUF_INIT;
+	const struct ingest_source content = { .read = content_read,
+					       .hole = content_hole,
+					       .ctx = s };
 	struct catalog_meta meta;
 	uint32_t inode;
 	int r;
@@ -303,7 +316,7 @@ static int take_node(struct tar_source *s, struct archive_entry *e,
 	if (!S_ISREG(meta.mode))
 		return 0;
 	content_begin(s, archive_entry_size(e));
-	return ingest_stream(s->in, inode, content_read, s);
+	return ingest_stream(s->in, inode, &content);
 }
 
 static int take_entry(struct tar_source *s, struct archive_entry *e)

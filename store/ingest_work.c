@@ -116,7 +116,7 @@ static int job_load(struct ingest_job *job, struct ingest_thread *t)
 	return 0;
 }
 
-static bool is_zero(const uint8_t *data, size_t len)
+bool ingest_is_zero(const uint8_t *data, size_t len)
 {
 	size_t head = len < 16 ? len : 16;
 	size_t i;
@@ -137,7 +137,7 @@ static int job_hash(struct ingest_job *job)
 
 		if (it->state != ITEM_LOADED)
 			continue;
-		if (is_zero(it->data, it->len)) {
+		if (ingest_is_zero(it->data, it->len)) {
 			it->state = ITEM_HOLE;
 			continue;
 		}

@@ -26,7 +26,8 @@ static void equal_tree_adds_nothing(void **state)
 	make_text_files(from, 300);
 	a = import_dir(f, from, "k1");
 	assert_true(a.new_chunks > 300);
-	assert_int_equal(a.read_bytes, a.bytes);
+	/* Holes are not. */
+	assert_true(a.read_bytes > 0 && a.read_bytes <= a.bytes);
 	b = import_dir(f, from, "k2");
 	assert_true(digest_equal(&a.catalog, &b.catalog));
 	assert_int_equal(b.new_chunks, 0);
