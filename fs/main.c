@@ -28,6 +28,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/io.h"
 #include "store/base/log.h"
+#include "store/base/log_file.h"
 #include "store/store.h"
 
 #include "control.h"
@@ -39,6 +40,8 @@
 #define IDLE_SECONDS 60
 #define FETCH_CACHE_BYTES (8u << 20)
 #define EXIT_RESTART 75 /* any failure: the supervisor starts a new worker */
+
+#define LOG_FILE_BYTES (1u << 20) /* and as much that is older */
 
 #define IDLE_SECONDS_MAX (7 * 24 * 3600)
 
@@ -279,6 +282,14 @@ static void raise_limits(void)
 	}
 }
 
+/* Standard error is the log where larder has started the daemon. */
+static int bound_log(const char *state_dir)
+{
+	_cleanup_free_ char *path = io_path("%s/" RPC_LOG_FILE, state_dir);
+
+	return path ? log_file_bound(path, LOG_FILE_BYTES) : -ENOMEM;
+}
+
 static int daemon_init(struct daemon *d)
 {
 	const char *idle = getenv("LARDER_IDLE_SECONDS");
@@ -300,6 +311,8 @@ static int daemon_init(struct daemon *d)
 	if (d->verdict == MAP_FAILED)
 		return -errno;
 	r = io_mkdir_p(d->state_dir, 0700);
+	if (r == 0)
+		r = bound_log(d->state_dir);
 	if (r < 0)
 		return r;
 	r = rpc_runtime_open();

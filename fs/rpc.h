@@ -18,7 +18,8 @@
 /* Directories by the rules of PROTOCOL.md; allocated, absolute, not created. */
 char *rpc_store_dir(void);
 char *rpc_state_dir(void);
-char *rpc_runtime_dir(void);		      /* ends in /larder */
+#define RPC_LOG_FILE "larderd.log" /* in it, where larder starts larderd */
+char *rpc_runtime_dir(void);	   /* ends in /larder */
 char *rpc_socket_name(const char *store_dir); /* "<16 hex>.sock" */
 
 /* Makes the runtime directory (0700) and checks that the user owns it and

@@ -120,7 +120,8 @@ static int moved_up(int fd)
 static int open_log(char **ret_path, struct failure *f)
 {
 	_cleanup_free_ char *dir = rpc_state_dir();
-	_cleanup_free_ char *path = dir ? io_path("%s/larderd.log", dir) : NULL;
+	_cleanup_free_ char *path = dir ? io_path("%s/" RPC_LOG_FILE, dir) :
+					  NULL;
 	int r, fd;
 
 	if (!path)

@@ -19,6 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "log_file.h"
+
 #define LINE_MAX_BYTES 2048
 
 struct line {
@@ -89,6 +91,7 @@ static void line_write(struct line *l)
 		if ((unsigned char)l->text[i] < 0x20 || l->text[i] == 0x7f)
 			l->text[i] = '?';
 	l->text[l->len++] = '\n';
+	log_file_check();
 	do
 		n = write(STDERR_FILENO, l->text, l->len);
 	while (n < 0 && errno == EINTR);
