@@ -14,6 +14,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
+#include "store/base/fault.h"
 #include "store/base/log.h"
 
 #include "mounts_internal.h"
@@ -101,6 +102,18 @@ void *mount_reaper_main(void *arg)
 
 /* --- umount --- */
 
+/* So that the changes go even if this process dies in the middle. Where that
+ * cannot be noted, on a full disk, the umount is worth more. */
+static void mark_discard(const struct mount *mnt, bool discard)
+{
+	int r = mount_state_discard(mnt->mounts->dirfd, mnt->state.id, discard);
+
+	if (r < 0)
+		log_warn(r, "noting that the changes of %s are %s",
+			 mnt->state.dir,
+			 discard ? "discarded" : "not discarded");
+}
+
 static void set_unmounting(struct mount *mnt, bool unmounting, bool discard)
 {
 	LOCK_SCOPE(&mnt->mounts->lock);
@@ -160,12 +173,19 @@ static int umount_acquired(struct mount *mnt, bool lazy, bool discard,
 	int r;
 
 	view_stats(mnt->view, &stats);
+	if (discard) {
+		mark_discard(mnt, true);
+		(void)fault_check("umount.marked");
+	}
 	set_unmounting(mnt, true, discard);
 	r = umount_in_kernel(mnt, lazy, err);
 	if (r < 0) {
 		set_unmounting(mnt, false, false);
+		if (discard)
+			mark_discard(mnt, false);
 		return r;
 	}
+	(void)fault_check("umount.unmounted");
 	*ret_gone = wait_ended(mnt, lazy);
 	*ret_kept = *ret_gone ? mnt->kept :
 				!discard && (stats.dirty || stats.damaged);

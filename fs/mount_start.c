@@ -191,6 +191,13 @@ int mount_start(struct mount *mnt, struct mounts_error *err)
 {
 	int fd = -1, r;
 
+	/* Before it can be written to: from here on, what it has counts. */
+	r = mount_state_discard(mnt->mounts->dirfd, mnt->state.id, false);
+	if (r < 0)
+		return mounts_fail(err, r, 1,
+				   "the changes of %s cannot be taken back "
+				   "from being discarded: %s",
+				   mnt->state.dir, strerror(-r));
 	r = open_view(mnt, false, err);
 	if (r == 0)
 		r = attach(mnt, &fd, err);
@@ -331,7 +338,51 @@ static int adopt_one(void *arg, const char *id, const char *dir,
 	return 0;
 }
 
+/* The worker before died in an umount that was to discard the changes. It has
+ * happened where the mount is at its directory no more; else it has not, and
+ * what is there counts. */
+static int settle_discard(void *arg, struct mount *mnt)
+{
+	struct mounts *m = arg;
+	int r;
+
+	if (!mount_state_is_discarded(m->dirfd, mnt->state.id))
+		return 0;
+	if (!mount_check_taken(mnt->state.dir)) {
+		LOCK_SCOPE(&m->lock);
+		mnt->discard = true;
+		return 0;
+	}
+	r = mount_state_discard(m->dirfd, mnt->state.id, false);
+	return r < 0 ? log_error(r,
+				 "taking the changes of %s back from being "
+				 "discarded",
+				 mnt->state.dir) :
+		       0;
+}
+
+/* The same of what nobody serves any more: a dead mount that is still at its
+ * directory was not unmounted. */
+static bool is_used(void *arg, const struct mount_state *s)
+{
+	struct mounts *m = arg;
+
+	if (mounts_has_id(m, s->id))
+		return true;
+	if (!mount_check_taken(s->dir))
+		return false;
+	(void)mount_state_discard(m->dirfd, s->id, false);
+	return true;
+}
+
 int mounts_adopt(struct mounts *m)
 {
-	return supervisor_adopt(m->config.link, adopt_one, m);
+	int r = supervisor_adopt(m->config.link, adopt_one, m);
+
+	/* Only once they are served can anybody look at a directory. */
+	if (r == 0)
+		r = mounts_each(m, settle_discard, m);
+	if (r == 0)
+		mount_state_sweep_discarded(m->dirfd, is_used, m);
+	return r;
 }

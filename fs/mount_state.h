@@ -58,6 +58,19 @@ int mount_state_open(int mountsfd, const char *id, int *ret_fd);
 /* What mount.json of <id>/ says; -EBADMSG also where it is another's. */
 int mount_state_load(int mountsfd, const char *id, struct mount_state *ret);
 
+/*
+ * That the upper of <id>/ is being dropped, whatever becomes of the process: set
+ * before the kernel is told to unmount. _sweep_discarded() removes those whose
+ * process died before it could, for which `used` says no; any that is mounted
+ * again loses the mark first.
+ */
+int mount_state_discard(int mountsfd, const char *id, bool discard);
+bool mount_state_is_discarded(int mountsfd, const char *id);
+void mount_state_sweep_discarded(int mountsfd,
+				 bool (*used)(void *arg,
+					      const struct mount_state *s),
+				 void *arg);
+
 /* All states on disk; those that cannot be read are said and passed over. */
 int mount_state_each(int mountsfd,
 		     int (*each)(void *arg, const struct mount_state *s),

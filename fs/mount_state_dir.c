@@ -25,6 +25,7 @@
 #include "mount_state.h"
 
 #define STATE_FILE "mount.json"
+#define DISCARD_FILE "discard" /* empty; what it means is its being there */
 #define STATE_MAX (1u << 20)
 
 /* --- temporary names --- */
@@ -173,6 +174,31 @@ int mount_state_load(int mountsfd, const char *id, struct mount_state *ret)
 	return 0;
 }
 
+int mount_state_discard(int mountsfd, const char *id, bool discard)
+{
+	_cleanup_close_ int fd = -1, mark = -1;
+	int r;
+
+	r = mount_state_open(mountsfd, id, &fd);
+	if (r < 0)
+		return r;
+	if (!discard)
+		return unlinkat(fd, DISCARD_FILE, 0) < 0 && errno != ENOENT ?
+			       -errno :
+			       0;
+	mark = openat(fd, DISCARD_FILE,
+		      O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return mark < 0 ? -errno : 0;
+}
+
+bool mount_state_is_discarded(int mountsfd, const char *id)
+{
+	_cleanup_close_ int fd = -1;
+
+	return mount_state_open(mountsfd, id, &fd) == 0 &&
+	       faccessat(fd, DISCARD_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* --- all of them --- */
 
 int mount_state_each(int mountsfd,
@@ -202,6 +228,41 @@ int mount_state_each(int mountsfd,
 		mount_state_release(&s);
 	}
 	return r;
+}
+
+struct discarded {
+	int mountsfd;
+	bool (*used)(void *arg, const struct mount_state *s);
+	void *arg;
+};
+
+static int discarded_remove(void *arg, const struct mount_state *s)
+{
+	const struct discarded *d = arg;
+	int r;
+
+	if (!mount_state_is_discarded(d->mountsfd, s->id) || d->used(d->arg, s))
+		return 0;
+	r = mount_state_remove(d->mountsfd, s->id);
+	if (r < 0)
+		log_warn(r, "removing the discarded changes of %s", s->dir);
+	else
+		log_info("removed the changes of %s, which were being "
+			 "discarded when the daemon died",
+			 s->dir);
+	return 0;
+}
+
+void mount_state_sweep_discarded(int mountsfd,
+				 bool (*used)(void *arg,
+					      const struct mount_state *s),
+				 void *arg)
+{
+	struct discarded d = { mountsfd, used, arg };
+	int r = mount_state_each(mountsfd, discarded_remove, &d);
+
+	if (r < 0)
+		log_warn(r, "looking for discarded changes");
 }
 
 static uint64_t dir_bytes(int atfd, const char *name)
