@@ -12,6 +12,7 @@
 #include "store/base/log.h"
 
 #include "control_internal.h"
+#include "upper_loss.h"
 
 static void add_requests(void *arg, const char *opcode, uint64_t count)
 {
@@ -30,6 +31,24 @@ static json_t *requests_json(struct mount *mnt, json_int_t *ret_total)
 	json_object_foreach(requests, opcode, value) *ret_total +=
 		json_integer_value(value);
 	return requests;
+}
+
+static json_t *loss_json(const struct upper_loss *loss)
+{
+	_cleanup_json_ json_t *paths = json_array();
+	char file[16];
+
+	if (!loss)
+		return json_null();
+	for (size_t i = 0; i < loss->npaths; i++)
+		json_array_append_new(paths,
+				      rpc_string(loss->paths[i],
+						 strlen(loss->paths[i])));
+	log_damage_file(&loss->damage, file);
+	return json_pack("{s:s, s:I, s:I, s:O, s:b}", "file", file, "byte",
+			 (json_int_t)loss->damage.off, "changes",
+			 (json_int_t)loss->damage.changes, "paths", paths,
+			 "more", loss->more);
 }
 
 json_t *control_mount_json(struct mount *mnt)
@@ -69,6 +88,7 @@ json_t *control_mount_json(struct mount *mnt)
 	} else {
 		json_object_set_new(j, "catalog", json_null());
 	}
+	json_object_set_new(j, "loss", loss_json(view_loss(mount_view(mnt))));
 	json_object_set_new(j, "requests", requests_json(mnt, &total));
 	json_object_set_new(j, "requests_total", json_integer(total));
 	return j;

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/falloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -128,6 +129,19 @@ void log_close(struct log *l)
 	pthread_mutex_destroy(&l->sync_lock);
 	pthread_mutex_destroy(&l->own_lock);
 	free(l);
+}
+
+void log_damage_file(const struct log_damage *d, char ret_name[16])
+{
+	if (d->segment)
+		log_segment_name(d->segment, ret_name);
+	else
+		snprintf(ret_name, 16, "%s", LOG_CHECKPOINT_NAME);
+}
+
+const struct log_damage *log_get_damage(const struct log *l)
+{
+	return l->read_only ? &l->damage : NULL;
 }
 
 void log_set_segment_bytes(struct log *l, uint64_t bytes)

@@ -46,10 +46,21 @@ struct log_replayed {
 	struct log_pos data; /* where its data lie; segment 0: a checkpoint's */
 	uint64_t data_len;   /* 0: none */
 	bool unsure;	     /* a power cut may have taken what it refers to */
+	bool lost;	     /* behind damage: it is only told of */
 };
 
+/* Where a log is damaged, and how much of it is lost as far as can be told. */
+struct log_damage {
+	uint32_t segment; /* 0: the checkpoint */
+	uint64_t off;	  /* in that file */
+	uint64_t changes; /* of segments, behind it, and all of them lost */
+};
+void log_damage_file(const struct log_damage *d, char ret_name[16]);
+
 /* Replay: called for each record, checkpoint first, in order. -EBADMSG ends
- * the replay as damage at this record; any other error is log_open()'s. */
+ * the replay as damage at this record; any other error is log_open()'s. When
+ * there is damage, it is called once more for each whole record that is found
+ * behind it (`lost`), and what it returns does not matter. */
 typedef int (*log_replay_fn)(void *arg, const struct log_replayed *rec);
 
 /* `dirfd` is the mount's directory, duplicated. Creates what is missing.
@@ -59,6 +70,9 @@ typedef int (*log_replay_fn)(void *arg, const struct log_replayed *rec);
 int log_open(int dirfd, log_replay_fn replay, void *arg, struct log **ret_log,
 	     bool *ret_damaged);
 void log_close(struct log *l); /* NULL is fine; syncs nothing */
+
+/* NULL where there is none. */
+const struct log_damage *log_get_damage(const struct log *l);
 
 /* After log_open() and before anything else: what an unsure record refers to
  * is not there. It and all behind it are cut off, as a torn tail is, and the

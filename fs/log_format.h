@@ -115,6 +115,7 @@ struct log {
 	int datafd; /* LOG_DATA_DIR */
 	uint8_t boot_id[LOG_BOOT_ID]; /* zero: unknown */
 	bool read_only;		      /* damage was found */
+	struct log_damage damage;     /* where */
 	bool current;	   /* the last segment is of this boot; the owner's */
 	uint64_t open_seq; /* the last record that the replay found */
 	uint64_t segment_bytes; /* a segment that is as long is full */

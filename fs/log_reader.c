@@ -157,15 +157,17 @@ int log_reader_scan(struct log_reader *rd, uint64_t off, uint64_t after,
 			if (rec.synced_seq > scan->durable)
 				scan->durable = rec.synced_seq;
 		}
+		if (r == 0 && scan->each)
+			scan->each(scan->arg, &rec);
 		off += r == 0 ? rec.bytes : 8;
-		if (r == 0)
+		if (r == 0 || !rec.items)
 			continue;
 		if (rec.items_len > budget) {
 			scan->count++;
 			scan->durable = UINT64_MAX;
 			return 0;
 		}
-		budget -= rec.items ? rec.items_len : 0;
+		budget -= rec.items_len;
 	}
 	return 0;
 }

@@ -45,6 +45,10 @@ int log_reader_record(struct log_reader *rd, uint64_t off,
 struct log_scan {
 	uint64_t count;	  /* valid records with a number above `after` */
 	uint64_t durable; /* the newest number one of them knew as durable */
+
+	/* Gets each valid record, whatever its number; may be NULL. */
+	void (*each)(void *arg, const struct log_record *rec);
+	void *arg;
 };
 
 /* Adds to *scan. Where the bytes are made to take forever, one more record is

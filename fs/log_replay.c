@@ -311,6 +311,7 @@ static int replay_checkpoint(struct replay *rp)
 				    "another version of Larder");
 	if (r != -EBADMSG && r != -EIO)
 		return r;
+	rp->log->damage = (struct log_damage){ .off = off };
 	log_error(r,
 		  "upper log: the checkpoint is damaged at byte %" PRIu64
 		  "; what it holds behind that and all later changes are lost, "
@@ -358,6 +359,8 @@ int log_replay(struct log *l, log_replay_fn replay, void *arg,
 	if (r < 0)
 		return r;
 	l->open_seq = l->next_seq - 1;
+	if (r > 0 && (rp.heads || heads_read(&rp) == 0))
+		log_lost_tell(&rp);
 	*ret_damaged = r > 0;
 	*ret_current = r == 0 && last_is_current(&rp);
 	return 0;

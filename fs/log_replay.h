@@ -56,4 +56,7 @@ int log_tail_missing(struct replay *rp, size_t index, uint32_t number);
 int log_tail_refused(struct replay *rp, size_t index, struct log_reader *rd,
 		     uint64_t off);
 
+/* log_lost.c: tells the owner of what is behind the damage that was found. */
+void log_lost_tell(struct replay *rp);
+
 #endif

@@ -105,9 +105,10 @@ int log_cut(struct log *l, struct log_pos data)
 	return segment_cut(l, (size_t)(seg - l->segments), off);
 }
 
-static int say_damage(const struct log *l, uint32_t segment, uint64_t off,
+static int say_damage(struct log *l, uint32_t segment, uint64_t off,
 		      uint64_t behind)
 {
+	l->damage = (struct log_damage){ segment, off, behind };
 	log_error(-EBADMSG,
 		  "upper log: segment %08" PRIx32 " is damaged at byte %" PRIu64
 		  "; change %" PRIu64 " and at least %" PRIu64 " behind it are "
@@ -192,6 +193,7 @@ int log_tail_missing(struct replay *rp, size_t index, uint32_t number)
 		return r;
 	if (rp->this_boot || index == l->nsegments ||
 	    number == l->replay_from || scan.durable >= l->next_seq) {
+		l->damage = (struct log_damage){ number, 0, scan.count };
 		log_error(-EBADMSG,
 			  "upper log: segment %08" PRIx32 " is missing; at "
 			  "least %" PRIu64 " changes are lost, all before are "

@@ -132,6 +132,10 @@ static int replay(void *arg, const struct log_replayed *rec)
 {
 	struct upper *u = arg;
 
+	if (rec->lost) {
+		upper_loss_add(u, rec->items, rec->items_len);
+		return 0;
+	}
 	u->is_unsure = rec->unsure;
 	return upper_apply(u, rec->items, rec->items_len, rec->data,
 			   rec->data_len);
@@ -201,8 +205,8 @@ static int open_once(struct upper *u, const struct upper_options *opt,
 	if (r == 0 && opt->dirfd >= 0)
 		r = log_open(opt->dirfd, replay, u, &u->log, ret_damaged);
 	u->is_unsure = false;
-	if (r == 0 && !*ret_damaged)
-		r = upper_unsure_check(u);
+	if (r == 0)
+		r = *ret_damaged ? upper_loss_settle(u) : upper_unsure_check(u);
 	if (r != 0)
 		upper_close(u);
 	return r;
@@ -237,6 +241,7 @@ void upper_close(struct upper *u)
 	uint32_t i;
 
 	upper_drop_spares(u);
+	upper_loss_release(u);
 	inodes_release(&u->inodes);
 	names_release(&u->names);
 	for (i = 0; i < u->ntrees; i++)

@@ -35,6 +35,7 @@
 #include "log.h"
 #include "names.h"
 #include "upper_items.h"
+#include "upper_loss.h"
 
 #define UPPER_FRESH 8 /* inodes one record may add */
 #define UPPER_BLOBS 4 /* targets and xattr sets one record may set */
@@ -85,6 +86,11 @@ struct upper {
 	bool full;   /* the last record or own file found no room */
 
 	struct buf items; /* the record being made */
+
+	/* What damage of the log took; NULL: there is none. `lost` is gathered
+	 * while it is opened. */
+	struct upper_loss *loss;
+	struct upper_lost *lost;
 
 	/* While the log is opened: from records that no sync covered. */
 	bool is_unsure; /* the record being applied */

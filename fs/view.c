@@ -537,6 +537,11 @@ void view_stats(struct view *v, struct view_stats *ret_stats)
 		ret_stats->upper_bytes += log_disk_bytes(u->log);
 }
 
+const struct upper_loss *view_loss(const struct view *v)
+{
+	return v->upper.loss;
+}
+
 bool view_catalog(struct view *v, struct digest *ret_catalog)
 {
 	struct upper *u = &v->upper;

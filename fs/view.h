@@ -238,6 +238,11 @@ struct view_stats {
 };
 void view_stats(struct view *v, struct view_stats *ret_stats);
 
+/* What damage of its log took from the view; NULL: nothing. Borrowed, and
+ * constant as long as the view is open. */
+struct upper_loss; /* upper_loss.h */
+const struct upper_loss *view_loss(const struct view *v);
+
 /*
  * Commits the view: ingests a snapshot (names, metadata and content of one
  * moment, whatever is written meanwhile) and publishes `e`. Files whose

@@ -9,6 +9,7 @@
 #include "cmd.h"
 #include "format.h"
 #include "fs/rpc.h"
+#include "loss.h"
 #include "out.h"
 #include "place.h"
 #include "store/base/cleanup.h"
@@ -91,10 +92,7 @@ static void say_mounted(const json_t *mount)
 		 field_flag(mount, "dirty") ? ", with changes (" : "",
 		 field_flag(mount, "dirty") ? changes : "",
 		 field_flag(mount, "dirty") ? ")" : "");
-	if (field_flag(mount, "damaged"))
-		out_warning("%s: a part of its changes is damaged; the "
-			    "daemon's log names it",
-			    dir ? dir : "?");
+	loss_warn(dir ? dir : "?", mount);
 }
 
 static int report(const struct args *args, json_t *result)

@@ -7,6 +7,7 @@
 #include "cmd.h"
 #include "format.h"
 #include "fs/rpc.h"
+#include "loss.h"
 #include "out.h"
 #include "status.h"
 #include "store/base/clock.h"
@@ -74,6 +75,7 @@ static void print_mount(const json_t *mount, bool verbose)
 		printf(", %sdamaged%s", out_colour(OUT_RED),
 		       out_colour(OUT_PLAIN));
 	putchar('\n');
+	loss_print(mount, verbose);
 	if (verbose)
 		print_requests(mount);
 }

@@ -32,7 +32,8 @@ static int replay(void *arg, const struct log_replayed *rec)
 {
 	struct sum *sum = arg;
 
-	sum->records++;
+	if (!rec->lost)
+		sum->records++;
 	sum->bytes += crc32c(0, rec->items, rec->items_len) + rec->data_len +
 		      rec->data.off;
 	return 0;

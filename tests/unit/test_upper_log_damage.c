@@ -165,6 +165,21 @@ static unsigned records_before(const struct image *im, uint64_t at)
 	return at < im->data_off[n] ? n : RECORDS;
 }
 
+/* What is behind the damage is told of, but where the segment's header, which
+ * all records need, is what is damaged. */
+static void assert_lost(const struct image *im, const struct log *l, size_t at,
+			unsigned kept)
+{
+	const struct log_damage *damage = log_get_damage(l);
+	bool header = at < LOG_SEGMENT_HEADER;
+
+	assert_non_null(damage);
+	assert_int_equal(damage->segment, 1);
+	assert_int_equal(damage->off, header ? 0 : im->off[kept]);
+	assert_int_equal(fx.lost, header ? 0 : RECORDS - kept - 1);
+	assert_int_equal(damage->changes, fx.lost);
+}
+
 static void flip_at(const struct image *im, size_t at, uint8_t mask)
 {
 	_cleanup_free_ uint8_t *after = NULL;
@@ -178,11 +193,14 @@ static void flip_at(const struct image *im, size_t at, uint8_t mask)
 	l = fixture_open(&damaged);
 	fixture_assert_seen(1, want);
 	/* Only the last record can be taken for one that is cut off. */
-	if (want == RECORDS)
+	if (want == RECORDS) {
 		assert_false(damaged);
-	else if (want < RECORDS - 1)
+		assert_null(log_get_damage(l));
+	} else if (want < RECORDS - 1) {
 		assert_true(damaged);
+	}
 	if (damaged) {
+		assert_lost(im, l, at, want);
 		assert_int_equal(fixture_append(l, 99, 0, NULL), -EROFS);
 		log_close(l);
 		assert_int_equal(io_read_file(fx.dirfd, FIRST, 1u << 20, &after,

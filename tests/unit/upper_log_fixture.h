@@ -38,6 +38,7 @@ struct fixture {
 	int dirfd;
 	struct seen seen[FIXTURE_MAX];
 	unsigned count;
+	unsigned lost;	 /* records that the replay told of as lost */
 	unsigned refuse; /* the replay refuses this number; 0: none */
 	int refusal;
 };
@@ -109,6 +110,10 @@ static int fixture_replay(void *arg, const struct log_replayed *rec)
 	if (fixture_items(n, want) != rec->items_len ||
 	    memcmp(want, rec->items, rec->items_len) != 0)
 		return -EINVAL;
+	if (rec->lost) {
+		fx.lost++;
+		return 0;
+	}
 	if (fx.refuse && n == fx.refuse)
 		return fx.refusal;
 	fx.seen[fx.count++] = (struct seen){ n, rec->data, rec->data_len };
@@ -120,6 +125,7 @@ static inline struct log *fixture_open(bool *ret_damaged)
 	struct log *l = NULL;
 
 	fx.count = 0;
+	fx.lost = 0;
 	assert_int_equal(
 		log_open(fx.dirfd, fixture_replay, NULL, &l, ret_damaged), 0);
 	return l;

@@ -168,6 +168,28 @@ kill_daemon() {
 	fusermount3 -uz m
 }
 
+is_right() {
+	[ "$(cat "m/new$1" 2>/dev/null)" = "content of $1" ]
+}
+
+# first_bad prints the number of the first file that is not as it was: a change
+# of it may be what is damaged.
+first_bad() {
+	local i=1
+	while is_right "$i"; do
+		i=$((i + 1))
+	done
+	echo "$i"
+}
+
+# record_at PERCENT prints where the record lies that so many of the segment's
+# are before.
+record_at() {
+	LC_ALL=C grep -abo LDRC "$segment" | awk -F : -v part="$1" '
+		{ at[NR] = $1 }
+		END { print at[int(NR * part / 100)] }'
+}
+
 newest_segment() {
 	printf '%s\n' "$upper"/log-* | tail -n 1
 }
@@ -190,11 +212,25 @@ newest_segment() {
 @test "a bit-flipped log: what is before the damage, read-only, and it is said" {
 	with_changes kill_daemon
 	segment=$(newest_segment)
-	flip "$segment" $(($(stat -c %s "$segment") / 2))
+	flip "$segment" "$(record_at 70)"
 	run larder mount --resume m
 	[ "$status" -eq 0 ]
 	[[ $output == *damaged* ]]
 	[ "$(mount_field m damaged)" = true ]
+	[[ $output == *"of log-"*" are lost"* ]]
+	# What is lost is named, and nothing else.
+	run_json status
+	json '.mounts[0].loss.paths[]' >lost
+	[ "$(json '.mounts[0].loss.changes')" -gt 20 ]
+	grep -qx new200 lost
+	[ "$(json '.mounts[0].loss.more')" = false ]
+	run ! grep -qx new1 lost
+	for i in $(seq $(($(first_bad) + 1)) 200); do
+		grep -qx "new$i" lost
+	done
+	larder status >status
+	grep -q 'lost a change of new' status
+	grep -q 'of log-.*lost is' status
 	# A part is there, and what is there is right.
 	[ -e m/new1 ]
 	[ ! -e m/new200 ]
