@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Power cuts: random operations, syncs, checkpoints, resets and space given
- * back are recorded with all that they do to the disk, and the view is opened
+ * Power cuts: random operations, syncs, checkpoints, commits, resets and space
+ * given back are recorded with all that they do to the disk, and the view is opened
  * again on what a cut after each of those leaves, whichever of the writes that
  * were not synced are lost. Each time it shows the tree as it was after some
  * operation, no earlier than the last sync that had returned and no later than
@@ -39,6 +39,7 @@
 #define SYNC_EACH 11
 #define CHECKPOINT_EACH 57
 #define RECLAIM_EACH 43
+#define COMMIT_EACH 67
 #define RESET_AT 331
 
 /* After step k: how much was recorded, what the tree was, and the newest step
@@ -75,6 +76,19 @@ static uint64_t tree_hash(struct view *v)
 	return map_hash_bytes(dump.data, dump.len, 1);
 }
 
+/* The store is elsewhere and loses nothing: what is cut is what the upper
+ * notes of the commit, and the bytes that die by it. */
+static void do_commit(unsigned k)
+{
+	struct ingest_result res;
+	char key[16];
+
+	snprintf(key, sizeof(key), "key%u", k);
+	assert_int_equal(fixture_commit(&fx, key, &res), 0);
+	assert_int_equal(upper_checkpoint(&fx.view->upper), 0);
+	(void)view_reclaim(fx.view);
+}
+
 static void do_step(struct fixture_random *w, unsigned k)
 {
 	struct view *v = fx.view;
@@ -90,6 +104,8 @@ static void do_step(struct fixture_random *w, unsigned k)
 		assert_int_equal(upper_checkpoint(&v->upper), 0);
 	else if (k % RECLAIM_EACH == 0)
 		(void)view_reclaim(v);
+	else if (k % COMMIT_EACH == 0)
+		do_commit(k);
 	else
 		assert_true(fixture_random_step(w));
 }

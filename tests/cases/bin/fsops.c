@@ -76,6 +76,24 @@ static int op_socket(char **argv)
 	return 0;
 }
 
+/* Makes empty files 0, 1, ... */
+static int op_make_many(char **argv)
+{
+	int dir = open(argv[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	unsigned n, all = (unsigned)atoi(argv[1]);
+	char name[16];
+
+	if (dir < 0)
+		return fail("open", argv[0]);
+	for (n = 0; n < all; n++) {
+		snprintf(name, sizeof(name), "%u", n);
+		if (mknodat(dir, name, S_IFREG | 0600, 0) < 0)
+			return fail("mknod", name);
+	}
+	close(dir);
+	return 0;
+}
+
 /* Removes every second name while it reads the directory, then lists what is
  * left; fails when a name that was never removed was missed or came twice. */
 static int op_remove_half(char **argv)
@@ -396,6 +414,7 @@ static const struct op {
 	{ "hold-read", 1, op_hold_read },
 	{ "hold-write", 2, op_hold_write },
 	{ "hole", 1, op_hole },
+	{ "make-many", 2, op_make_many },
 	{ "mmap-hold", 3, op_mmap_hold },
 	{ "mmap-private", 3, op_mmap_private },
 	{ "mmap-shared", 3, op_mmap_shared },

@@ -171,6 +171,24 @@ setup() {
 	[ ! -e m/many ]
 }
 
+@test "100,000 names: read while half of them go, kept over a new worker" {
+	mkdir m/many
+	fsops make-many m/many 100000
+	fsops remove-half m/many 100000
+	[ "$(ls -f m/many | wc -l)" -eq 50002 ]
+	larder umount -q m
+	larder mount -q --resume m
+	ls -f m/many | sort | uniq >names
+	[ "$(wc -l <names)" -eq 50002 ]
+	[ "$(grep -c '[13579]$' names)" -eq 0 ]
+	[ "$(stat -c %h m/many/99998)" -eq 1 ]
+	[ ! -e m/many/99999 ]
+	mv m/many m/moved
+	[ -e m/moved/0 ]
+	rm -r m/moved
+	[ ! -e m/moved ]
+}
+
 @test "a directory is renamed while a file in it is written" {
 	hold hold-write m/dir/file 'written after
 '
