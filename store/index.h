@@ -37,7 +37,13 @@ struct index_stamp {
 	int64_t ctime_ns;
 };
 
-enum index_blob { INDEX_BLOB_CATALOG = 1, INDEX_BLOB_PLACEMENT = 2 };
+enum index_blob {
+	INDEX_BLOB_CATALOG = 1,
+	INDEX_BLOB_PLACEMENT = 2,
+	/* Present where a catalog's placement was made elsewhere, at least in
+	 * part, and is not to be believed; the stamp itself says nothing. */
+	INDEX_BLOB_FOREIGN = 3,
+};
 
 /* Opens or creates. -EBUSY when another process has it open, -ESTALE when its
  * format is newer than INDEX_FORMAT, -EBADMSG when RocksDB finds damage,

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "ingest_job.h"
+#include "lazy.h"
 
 /* Room for what the chunker needs to see, twice, so that reading is not cut
  * small and little is moved. */
@@ -331,6 +332,7 @@ static int known_piece(struct ingest *in, uint32_t node,
 	r = catalog_chunk(store_tree_catalog(tree), p->chunk, &digest, &size);
 	if (r == 0)
 		r = store_tree_locate(tree, p->chunk, &loc);
+	in->foreign |= store_tree_is_foreign(tree);
 	return r < 0 ? r : ingest_known(in, node, digest, p->len, &loc);
 }
 

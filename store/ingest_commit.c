@@ -137,6 +137,9 @@ static int batch_fill(struct ingest *in, const struct publication *p,
 	if (r == 0)
 		r = index_put_stamp(b, INDEX_BLOB_PLACEMENT, &p->digest,
 				    &p->placement_stamp);
+	if (r == 0 && in->foreign)
+		r = index_put_stamp(b, INDEX_BLOB_FOREIGN, &p->digest,
+				    &p->placement_stamp);
 	if (r == 0 && e)
 		r = index_put_entry(b, e);
 	return r;

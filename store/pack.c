@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,12 @@ static int pack_stream(const struct pack *p, uint64_t off, uint64_t len,
 
 /* Opening */
 
+static bool size_is_possible(uint64_t bytes)
+{
+	return bytes <= PACK_MAX_BYTES &&
+	       bytes >= sizeof(struct pack_header) + sizeof(struct pack_footer);
+}
+
 static int open_file(struct pack *p, int packs_dirfd)
 {
 	char path[PACK_PATH_LEN + 1];
@@ -122,9 +129,7 @@ static int open_file(struct pack *p, int packs_dirfd)
 		return log_error(-errno, "pack %s: cannot stat", p->hex);
 	if (!S_ISREG(st.st_mode))
 		return log_error(-EBADMSG, "pack %s: no regular file", p->hex);
-	if (st.st_size > PACK_MAX_BYTES ||
-	    st.st_size < (off_t)(sizeof(struct pack_header) +
-				 sizeof(struct pack_footer)))
+	if (!size_is_possible(st.st_size))
 		return log_error(-EBADMSG, "pack %s: impossible size of %lld",
 				 p->hex, (long long)st.st_size);
 	p->bytes = st.st_size;
@@ -162,6 +167,22 @@ static bool layout_is_valid(const struct pack *p, uint32_t dict_off)
 		       p->bytes;
 }
 
+/* What the footer says; `p` has name and size. */
+static int footer_decode(struct pack *p, const struct pack_footer *footer)
+{
+	p->index_off = le32_get(footer->index_off);
+	p->chunks = le32_get(footer->chunks);
+	p->dict_len = le32_get(footer->dict_len);
+	p->dict_crc = le32_get(footer->dict_crc);
+	p->index_crc = le32_get(footer->index_crc);
+	if (le32_get(footer->footer_crc) !=
+		    crc32c(0, footer,
+			   offsetof(struct pack_footer, footer_crc)) ||
+	    !layout_is_valid(p, le32_get(footer->dict_off)))
+		return log_error(-EBADMSG, "pack %s: bad footer", p->hex);
+	return 0;
+}
+
 static int read_layout(struct pack *p)
 {
 	struct pack_header header;
@@ -175,19 +196,49 @@ static int read_layout(struct pack *p)
 	if (r < 0)
 		return log_error(r, "pack %s: cannot read", p->hex);
 	r = check_version(p, &header, &footer);
+	return r < 0 ? r : footer_decode(p, &footer);
+}
+
+int pack_head_bytes(const struct digest *name, uint64_t bytes, const void *tail,
+		    uint32_t *ret_bytes)
+{
+	struct pack p = { .name = *name };
+	struct pack_footer footer;
+	int r;
+
+	digest_hex(name, p.hex);
+	if (!size_is_possible(bytes))
+		return log_error(-EBADMSG,
+				 "pack %s: impossible size of %" PRIu64, p.hex,
+				 bytes);
+	p.bytes = bytes;
+	memcpy(&footer, tail, sizeof(footer));
+	r = footer_decode(&p, &footer);
 	if (r < 0)
 		return r;
+	*ret_bytes = pack_frames_off(&p);
+	return 0;
+}
 
-	p->index_off = le32_get(footer.index_off);
-	p->chunks = le32_get(footer.chunks);
-	p->dict_len = le32_get(footer.dict_len);
-	p->dict_crc = le32_get(footer.dict_crc);
-	p->index_crc = le32_get(footer.index_crc);
-	if (le32_get(footer.footer_crc) !=
-		    crc32c(0, &footer,
-			   offsetof(struct pack_footer, footer_crc)) ||
-	    !layout_is_valid(p, le32_get(footer.dict_off)))
-		return log_error(-EBADMSG, "pack %s: bad footer", p->hex);
+int pack_check_head(const struct digest *name, uint64_t bytes, const void *tail,
+		    const void *head)
+{
+	struct pack p = { .name = *name, .bytes = bytes };
+	const uint8_t *dict =
+		(const uint8_t *)head + sizeof(struct pack_header);
+	struct pack_footer footer;
+	int r;
+
+	digest_hex(name, p.hex);
+	memcpy(&footer, tail, sizeof(footer));
+	r = check_version(&p, head, &footer);
+	if (r < 0)
+		return r;
+	r = footer_decode(&p, &footer);
+	if (r < 0)
+		return r;
+	if (crc32c(0, dict, p.dict_len) != p.dict_crc)
+		return log_error(-EBADMSG, "pack %s: bad dictionary", p.hex);
 	return 0;
 }
 
@@ -249,6 +300,19 @@ uint32_t pack_chunks(const struct pack *p)
 	return p->chunks;
 }
 
+uint32_t pack_index_off(const struct pack *p)
+{
+	return p->index_off;
+}
+
+int pack_check_index(const struct pack *p, const void *index, size_t len)
+{
+	if (len != p->chunks * sizeof(struct pack_record) ||
+	    crc32c(0, index, len) != p->index_crc)
+		return log_error(-EBADMSG, "pack %s: bad index", p->hex);
+	return 0;
+}
+
 /* Index */
 
 static int crc_piece(void *arg, const void *data, size_t n)
@@ -295,6 +359,11 @@ static bool frame_is_inside(const struct pack *p, uint32_t off, uint32_t len)
 {
 	return len > 0 && len <= PACK_FRAME_MAX && off >= pack_frames_off(p) &&
 	       off <= p->index_off && len <= p->index_off - off;
+}
+
+bool pack_has_room(const struct pack *p, uint32_t off, uint32_t len)
+{
+	return frame_is_inside(p, off, len);
 }
 
 static int record_decode(const struct pack *p, const struct pack_record *rec,
@@ -385,22 +454,26 @@ static int dict_get(struct pack *p, unsigned flags,
 	return 0;
 }
 
+int pack_decode(struct pack *p, struct codec_ctx *ctx, const void *frame,
+		uint32_t len, bool has_dict, unsigned flags, void *out,
+		uint32_t size)
+{
+	const struct codec_dict *dict = NULL;
+	int r = has_dict ? dict_get(p, flags, &dict) : 0;
+
+	return r < 0 ? r : codec_decompress(ctx, dict, frame, len, out, size);
+}
+
 int pack_read(struct pack *p, struct codec_ctx *ctx, uint32_t off, uint32_t len,
 	      bool has_dict, unsigned flags, void *out, uint32_t size)
 {
 	uint8_t small[FRAME_STACK_BYTES];
 	_cleanup_free_ uint8_t *large = NULL;
-	const struct codec_dict *dict = NULL;
 	uint8_t *frame = small;
 	int r;
 
 	if (!frame_is_inside(p, off, len) || size == 0 || size > CHUNK_MAX)
 		return -EBADMSG;
-	if (has_dict) {
-		r = dict_get(p, flags, &dict);
-		if (r < 0)
-			return r;
-	}
 	if (len > sizeof(small)) {
 		frame = large = malloc(len);
 		if (!large)
@@ -409,7 +482,7 @@ int pack_read(struct pack *p, struct codec_ctx *ctx, uint32_t off, uint32_t len,
 	r = pack_bytes_at(p, flags, frame, len, off);
 	if (r < 0)
 		return r;
-	return codec_decompress(ctx, dict, frame, len, out, size);
+	return pack_decode(p, ctx, frame, len, has_dict, flags, out, size);
 }
 
 /* Verification */

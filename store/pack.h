@@ -84,6 +84,30 @@ enum pack_read_flags {
 int pack_read(struct pack *p, struct codec_ctx *ctx, uint32_t off, uint32_t len,
 	      bool has_dict, unsigned flags, void *out, uint32_t size);
 
+/* Decodes a frame of the pack that the caller has, as pack_read() does. */
+int pack_decode(struct pack *p, struct codec_ctx *ctx, const void *frame,
+		uint32_t len, bool has_dict, unsigned flags, void *out,
+		uint32_t size);
+
+/*
+ * For a pack of `bytes` that is not here yet, and its last PACK_TAIL_BYTES:
+ * how long its head is, all before the first frame; and whether a head of that
+ * length goes with it. -EBADMSG (said), -ESTALE.
+ */
+#define PACK_TAIL_BYTES 40u
+int pack_head_bytes(const struct digest *name, uint64_t bytes, const void *tail,
+		    uint32_t *ret_bytes);
+int pack_check_head(const struct digest *name, uint64_t bytes, const void *tail,
+		    const void *head);
+
+/* Where the index begins, behind the last frame, and whether `index`, all up to
+ * the tail, is it: 0, -EBADMSG (said). */
+uint32_t pack_index_off(const struct pack *p);
+int pack_check_index(const struct pack *p, const void *index, size_t len);
+
+/* Whether a frame may lie there. */
+bool pack_has_room(const struct pack *p, uint32_t off, uint32_t len);
+
 /* Reads the whole pack again and compares with its name and each chunk's
  * digest; `damaged` is called for each bad chunk. -EBADMSG if any. */
 int pack_verify(struct pack *p, struct codec_ctx *ctx,

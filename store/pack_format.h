@@ -26,6 +26,7 @@
 #include "chunker.h"
 #include "codec.h"
 #include "digest.h"
+#include "pack.h"
 
 #define PACK_MAGIC "LARDPACK"
 #define PACK_MAGIC_LEN 8
@@ -65,7 +66,7 @@ struct pack_footer {
 
 static_assert(sizeof(struct pack_header) == 16, "pack header");
 static_assert(sizeof(struct pack_record) == 48, "pack record");
-static_assert(sizeof(struct pack_footer) == 40, "pack footer");
+static_assert(sizeof(struct pack_footer) == PACK_TAIL_BYTES, "pack footer");
 
 #define PACK_PATH_LEN (2 + 1 + DIGEST_HEX_LEN)
 

@@ -13,4 +13,11 @@ struct remote_tree;
 int remote_get_tree(const struct remote *r, const struct digest *catalog,
 		    struct remote_tree *ret_tree);
 
+/* Enters a pack whose chunks were all verified, and those of its chunks that
+ * are in no other. */
+int remote_index_pack(struct store *s, struct pack *pack);
+
+/* Makes an entry known here, synced. */
+int remote_put_entry(struct store *s, const struct entry *e);
+
 #endif

@@ -219,7 +219,7 @@ static int index_chunks(struct store *s, struct pack *pack,
 	return 0;
 }
 
-static int index_pack(struct store *s, struct pack *pack)
+int remote_index_pack(struct store *s, struct pack *pack)
 {
 	struct index_batch *b;
 	int r = index_batch_begin(s->index, &b);
@@ -249,7 +249,7 @@ static int adopt_pack(struct pulling *p)
 		return r;
 	r = pack_verify(pack, p->codec, NULL, NULL);
 	if (r == 0)
-		r = index_pack(s, pack);
+		r = remote_index_pack(s, pack);
 	pack_unref(pack);
 	return r;
 }
@@ -331,7 +331,7 @@ static bool is_here(struct store *s, const struct digest *catalog)
 	return store_tree_open(s, catalog, &t) == 0 && store_tree_is_whole(t);
 }
 
-static int put_entry(struct store *s, const struct entry *e)
+int remote_put_entry(struct store *s, const struct entry *e)
 {
 	struct index_batch *b;
 	int r = index_batch_begin(s->index, &b);
@@ -362,7 +362,7 @@ int remote_pull(const struct remote *r, const struct entry *e,
 	if (err == 0 && !is_here(r->store, &e->catalog))
 		err = bring_tree(&p, &e->catalog);
 	if (err == 0)
-		err = put_entry(r->store, e);
+		err = remote_put_entry(r->store, e);
 	if (err == 0)
 		*ret_result = result;
 	return err;

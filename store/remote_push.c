@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "record.h"
 #include "remote_internal.h"
 #include "remote_push.h"
 #include "remote_tree.h"
@@ -202,6 +203,21 @@ static int push_entry(struct push *p, const struct entry *e)
 	return put_small(p, path, data.data, data.len);
 }
 
+/* What runs on this machine have read of the tree, if anything. A tier that does
+ * not take it has the entry all the same. */
+static void push_record(struct push *p, const struct digest *catalog)
+{
+	const struct remote *r = p->remote;
+	_cleanup_buf_ struct buf data = BUF_INIT;
+	char path[TIER_PATH_MAX + 1];
+
+	store_record_flush(r->store, catalog);
+	if (store_record_get(r->store, catalog, &data) < 0)
+		return;
+	remote_path(r->tenant, r->namespace, REMOTE_RECORD, catalog, path);
+	(void)put_small(p, path, data.data, data.len);
+}
+
 static int push_latest(struct push *p, const struct entry *e,
 		       const char *branch)
 {
@@ -239,6 +255,8 @@ int remote_push(const struct remote *r, unsigned i, const struct entry *e,
 		err = push_foreign(&p);
 	if (err == 0)
 		err = push_tree(&p);
+	if (err == 0)
+		push_record(&p, &e->catalog);
 	if (err == 0)
 		err = push_entry(&p, e);
 	if (err == 0)

@@ -22,6 +22,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/publish.h"
+#include "lazy_internal.h"
 #include "store_internal.h"
 
 /* https://bford.info/cachedir/ */
@@ -109,8 +110,10 @@ static int write_tag(struct store *s)
 /* What a crash left. Only the lock's holder may do this. */
 static int sweep(struct store *s)
 {
-	const int roots[] = { s->fd, s->packs_fd, s->catalogs_fd,
-			      s->placements_fd, s->plain_fd };
+	const int roots[] = { s->fd,	      s->packs_fd,
+			      s->catalogs_fd, s->placements_fd,
+			      s->plain_fd,    s->sparse_fd,
+			      s->records_fd };
 	size_t i;
 	int r;
 
@@ -136,6 +139,12 @@ static int open_layout(struct store *s)
 	if (r < 0)
 		return r;
 	r = open_subdir(s->fd, "plain", &s->plain_fd);
+	if (r < 0)
+		return r;
+	r = open_subdir(s->fd, "sparse", &s->sparse_fd);
+	if (r < 0)
+		return r;
+	r = open_subdir(s->fd, "records", &s->records_fd);
 	if (r < 0)
 		return r;
 	r = sweep(s);
@@ -197,6 +206,7 @@ void store_close(struct store *s)
 {
 	if (!s)
 		return;
+	lazy_free(s->lazy);
 	pack_cache_free(s->packs);
 	index_close(s->index);
 	map_release(&s->trees.heads);
@@ -207,6 +217,8 @@ void store_close(struct store *s)
 	cleanup_close(&s->catalogs_fd);
 	cleanup_close(&s->plain_fd);
 	cleanup_close(&s->placements_fd);
+	cleanup_close(&s->sparse_fd);
+	cleanup_close(&s->records_fd);
 	cleanup_close(&s->fd);
 	cleanup_close(&s->owner_fd);
 	free(s->dir);
@@ -222,6 +234,7 @@ int store_open(const char *dir, struct store **ret_store)
 		return -ENOMEM;
 	s->fd = s->owner_fd = -1;
 	s->packs_fd = s->catalogs_fd = s->placements_fd = s->plain_fd = -1;
+	s->sparse_fd = s->records_fd = -1;
 	pthread_mutex_init(&s->lock, NULL);
 	s->dir = strdup(dir);
 	r = s->dir ? store_start(s) : -ENOMEM;
@@ -355,6 +368,25 @@ int store_put_pack(struct store *s, const struct digest *name,
 	if (fsync(s->packs_fd) < 0) /* the name <hh> */
 		return -errno;
 	return publish_commit_at(p, dirfd, path + 3);
+}
+
+/* The mark comes first: a placement without it would be believed. */
+int store_put_foreign_placement(struct store *s, const struct digest *catalog,
+				const void *data, size_t len)
+{
+	struct index_stamp stamp = { 0 };
+	struct index_batch *b;
+	int r = index_batch_begin(s->index, &b);
+
+	if (r < 0)
+		return r;
+	r = index_put_stamp(b, INDEX_BLOB_FOREIGN, catalog, &stamp);
+	if (r < 0) {
+		index_batch_abort(b);
+		return r;
+	}
+	r = index_batch_commit(b, true);
+	return r < 0 ? r : store_put_placement(s, catalog, data, len, &stamp);
 }
 
 int store_find_entry(struct store *s, const char *tenant, const char *namespace,

@@ -11,11 +11,14 @@
 #include "pack_cache.h"
 #include "store.h"
 
+struct lazy;
+
 struct store {
-	char *dir; /* constant, as the next eight */
+	char *dir; /* constant, as the next ten */
 	int fd;	   /* v1/ */
 	int owner_fd;
 	int packs_fd, catalogs_fd, placements_fd, plain_fd;
+	int sparse_fd, records_fd;
 	struct index *index;
 	struct pack_cache *packs;
 
@@ -23,6 +26,7 @@ struct store {
 	struct dmap trees;    /* open struct store_tree, not referenced */
 	struct dmap damaged;  /* chunks that were complained about */
 	struct dmap pending;  /* packs of ingests under way */
+	struct lazy *lazy;    /* NULL until a tree is lazy */
 };
 
 /* "<hh>/<hex>" of an object below its root. */

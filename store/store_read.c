@@ -3,7 +3,7 @@
  * Reading chunks of a tree. The way that is gone all the time takes no lock:
  * placement, pack, frame. Only when that copy is damaged or missing is the
  * index asked for another one, whose bytes are then checked against the
- * digest. Any thread.
+ * digest, and then the tree's source, if it has one (lazy.h). Any thread.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "catalog_path.h"
+#include "lazy_internal.h"
 #include "store_tree.h"
 
 int store_tree_locate(const struct store_tree *t, uint32_t chunk,
@@ -36,9 +37,8 @@ int store_tree_locate(const struct store_tree *t, uint32_t chunk,
 	return 0;
 }
 
-/* Opens pack number `n` of the placement; the tree keeps it. */
-static int tree_open_pack(struct store_tree *t, uint32_t n,
-			  struct pack **ret_pack)
+int store_tree_open_pack(struct store_tree *t, uint32_t n,
+			 struct pack **ret_pack)
 {
 	const struct digest *name = placement_pack(t->placement, n);
 	struct pack *expected = NULL;
@@ -75,7 +75,7 @@ static int read_placed(struct store_tree *t, struct codec_ctx *ctx,
 		/* Opening reads from the disk. */
 		if (flags & PACK_READ_NOWAIT)
 			return -EAGAIN;
-		r = tree_open_pack(t, loc.pack, &p);
+		r = store_tree_open_pack(t, loc.pack, &p);
 		if (r < 0)
 			return r;
 	}
@@ -83,15 +83,25 @@ static int read_placed(struct store_tree *t, struct codec_ctx *ctx,
 			 size);
 }
 
+static int check_digest(const struct digest *digest, const void *data,
+			uint32_t size)
+{
+	struct digest got;
+	int r = digest_of(data, size, &got);
+
+	if (r < 0)
+		return r;
+	return digest_equal(&got, digest) ? 0 : -EBADMSG;
+}
+
 /*
  * The pack is opened anew and not taken from the cache: it may have been put
  * in the place of a damaged one since.
  */
-static int read_indexed(struct store *s, struct codec_ctx *ctx,
-			const struct digest *digest, void *out, uint32_t size)
+int store_read_indexed(struct store *s, struct codec_ctx *ctx,
+		       const struct digest *digest, void *out, uint32_t size)
 {
 	struct pack_loc loc;
-	struct digest got;
 	struct pack *p;
 	bool found;
 	int r;
@@ -106,17 +116,12 @@ static int read_indexed(struct store *s, struct codec_ctx *ctx,
 		return r;
 	r = pack_read(p, ctx, loc.off, loc.len, loc.has_dict, 0, out, size);
 	pack_unref(p);
-	if (r < 0)
-		return r;
-	r = digest_of(out, size, &got);
-	if (r < 0)
-		return r;
-	return digest_equal(&got, digest) ? 0 : -EBADMSG;
+	return r < 0 ? r : check_digest(digest, out, size);
 }
 
-/* Said once a chunk; the search for a path is worth it. */
-static void say_damage(const struct store_tree *t, uint32_t chunk,
-		       const struct digest *digest, int err)
+/* The search for a path is worth it. */
+void store_say_damage(const struct store_tree *t, uint32_t chunk,
+		      const struct digest *digest, int err, const char *what)
 {
 	_cleanup_free_ char *path = NULL;
 	char hex[DIGEST_HEX_LEN + 1];
@@ -126,39 +131,46 @@ static void say_damage(const struct store_tree *t, uint32_t chunk,
 	path = catalog_chunk_path(t->catalog, chunk, &others);
 	if (others > 0)
 		log_error(err,
-			  "%s and %u other files cannot be read: chunk %s is "
-			  "damaged or missing",
-			  path ? path : "a file", others, hex);
+			  "%s and %u other files cannot be read: chunk %s %s",
+			  path ? path : "a file", others, hex, what);
 	else
-		log_error(err,
-			  "%s cannot be read: chunk %s is damaged or missing",
-			  path ? path : "a file", hex);
+		log_error(err, "%s cannot be read: chunk %s %s",
+			  path ? path : "a file", hex, what);
 }
 
 static int read_other(struct store_tree *t, struct codec_ctx *ctx,
 		      uint32_t chunk, const struct digest *digest, void *out,
 		      uint32_t size)
 {
-	int r = read_indexed(t->store, ctx, digest, out, size);
+	int r = store_read_indexed(t->store, ctx, digest, out, size);
+	struct lazy_tree *lt;
 
 	if (r == 0)
 		return 0;
+	if (store_tree_make_lazy(t, &lt) == 0)
+		return lazy_chunk_read(lt, ctx, chunk, 0, out);
 	if (!store_damage_known(t->store, digest))
-		say_damage(t, chunk, digest, r);
+		store_say_damage(t, chunk, digest, r, "is damaged or missing");
 	return -EIO;
 }
 
 int store_chunk_read(struct store_tree *t, struct codec_ctx *ctx,
 		     uint32_t chunk, unsigned flags, void *out)
 {
+	struct lazy_tree *lt =
+		atomic_load_explicit(&t->lazy, memory_order_acquire);
 	const struct digest *digest;
 	uint32_t size;
 	int r;
 
+	if (lt)
+		return lazy_chunk_read(lt, ctx, chunk, flags, out);
 	r = catalog_chunk(t->catalog, chunk, &digest, &size);
 	if (r < 0)
 		return r == -ENOENT ? -EBADMSG : r;
 	r = read_placed(t, ctx, chunk, flags, out, size);
+	if (r == 0 && t->foreign)
+		r = check_digest(digest, out, size);
 	if (r != -EBADMSG && r != -ENOENT && r != -EIO)
 		return r;
 	if (flags & PACK_READ_NOWAIT)

@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "lazy_internal.h"
 #include "store_tree.h"
 
 #define VERIFY_STEP_BYTES (256u << 10)
@@ -232,6 +233,7 @@ static void tree_free(struct store_tree *t)
 {
 	uint32_t i, n = t->packs ? placement_packs(t->placement) : 0;
 
+	lazy_tree_free(atomic_load(&t->lazy));
 	for (i = 0; i < n; i++) {
 		struct pack *p = atomic_load(&t->packs[i]);
 
@@ -239,6 +241,7 @@ static void tree_free(struct store_tree *t)
 			pack_cache_put(t->store->packs, p);
 	}
 	free(t->packs);
+	lazy_source_unref(t->source);
 	placement_free(t->placement);
 	catalog_unref(t->catalog);
 	free(t);
@@ -251,10 +254,11 @@ static void cleanup_unshared(struct store_tree **t)
 }
 
 static int tree_load(struct store *s, const struct digest *digest,
-		     struct store_tree **ret_tree)
+		     struct lazy_source *src, struct store_tree **ret_tree)
 {
 	_cleanup_(cleanup_unshared) struct store_tree *t =
 		calloc(1, sizeof(*t));
+	struct index_stamp foreign;
 	int r;
 
 	if (!t)
@@ -262,12 +266,15 @@ static int tree_load(struct store *s, const struct digest *digest,
 	t->store = s;
 	t->refs = 1;
 	t->node.digest = *digest;
+	t->source = src ? lazy_source_ref(src) : NULL;
 	r = catalog_load(s, digest, &t->catalog);
 	if (r < 0)
 		return r;
 	r = placement_get(s, digest, t->catalog, &t->placement);
 	if (r < 0)
 		return r;
+	t->foreign = index_get_stamp(s->index, INDEX_BLOB_FOREIGN, digest,
+				     &foreign) == 0;
 	t->packs = calloc(placement_packs(t->placement) + 1, sizeof(*t->packs));
 	if (!t->packs)
 		return -ENOMEM;
@@ -275,16 +282,57 @@ static int tree_load(struct store *s, const struct digest *digest,
 	return 0;
 }
 
+static bool same_source(const struct store_tree *t,
+			const struct lazy_source *src)
+{
+	if (!t->source || !src)
+		return t->source == src;
+	return t->source == src ||
+	       (t->source->ops == src->ops && src->ops->same(t->source, src));
+}
+
+/* With the lock held. One catalog is open once for each source. */
+static struct store_tree *tree_use(struct store *s, const struct digest *digest,
+				   const struct lazy_source *src)
+{
+	struct dmap_node *n = dmap_find(&s->trees, digest);
+
+	for (; n; n = n->next) {
+		struct store_tree *t = (struct store_tree *)n;
+
+		if (!digest_equal(&n->digest, digest) || !same_source(t, src))
+			continue;
+		t->refs++;
+		return t;
+	}
+	return NULL;
+}
+
 static struct store_tree *tree_find(struct store *s,
-				    const struct digest *digest)
+				    const struct digest *digest,
+				    const struct lazy_source *src)
 {
 	LOCK_SCOPE(&s->lock);
-	struct store_tree *t =
-		(struct store_tree *)dmap_find(&s->trees, digest);
 
-	if (t)
+	return tree_use(s, digest, src);
+}
+
+int store_tree_find(struct store *s, const struct digest *catalog,
+		    struct store_tree **ret_tree)
+{
+	LOCK_SCOPE(&s->lock);
+	struct dmap_node *n = dmap_find(&s->trees, catalog);
+
+	for (; n; n = n->next) {
+		struct store_tree *t = (struct store_tree *)n;
+
+		if (!digest_equal(&n->digest, catalog) || !t->source)
+			continue;
 		t->refs++;
-	return t;
+		*ret_tree = t;
+		return 0;
+	}
+	return -ENOENT;
 }
 
 /* Makes `t` known unless another thread was faster. */
@@ -292,30 +340,27 @@ static int tree_add(struct store *s, struct store_tree *t,
 		    struct store_tree **ret_winner)
 {
 	LOCK_SCOPE(&s->lock);
-	struct store_tree *other =
-		(struct store_tree *)dmap_find(&s->trees, &t->node.digest);
+	struct store_tree *other = tree_use(s, &t->node.digest, t->source);
 	int r;
 
 	if (!other) {
 		r = dmap_add(&s->trees, &t->node);
 		if (r < 0)
 			return r;
-	} else {
-		other->refs++;
 	}
 	*ret_winner = other ? other : t;
 	return 0;
 }
 
-int store_tree_open(struct store *s, const struct digest *catalog,
-		    struct store_tree **ret_tree)
+static int tree_open(struct store *s, const struct digest *catalog,
+		     struct lazy_source *src, struct store_tree **ret_tree)
 {
 	_cleanup_(cleanup_unshared) struct store_tree *t = NULL;
-	struct store_tree *winner = tree_find(s, catalog);
+	struct store_tree *winner = tree_find(s, catalog, src);
 	int r;
 
 	if (!winner) {
-		r = tree_load(s, catalog, &t);
+		r = tree_load(s, catalog, src, &t);
 		if (r < 0)
 			return r;
 		r = tree_add(s, t, &winner);
@@ -326,6 +371,64 @@ int store_tree_open(struct store *s, const struct digest *catalog,
 	}
 	*ret_tree = winner;
 	return 0;
+}
+
+int store_tree_open(struct store *s, const struct digest *catalog,
+		    struct store_tree **ret_tree)
+{
+	return tree_open(s, catalog, NULL, ret_tree);
+}
+
+int store_tree_make_lazy(struct store_tree *t, struct lazy_tree **ret_lazy)
+{
+	struct lazy_tree *lt = NULL, *other = NULL;
+	int r;
+
+	if (!t->source)
+		return -EOPNOTSUPP;
+	if (!(other = atomic_load(&t->lazy))) {
+		r = lazy_tree_new(t, t->source, &lt);
+		if (r < 0)
+			return r;
+		if (!atomic_compare_exchange_strong(&t->lazy, &other, lt))
+			lazy_tree_free(lt);
+		else
+			other = lt;
+	}
+	*ret_lazy = other;
+	return 0;
+}
+
+int store_tree_open_lazy(struct store *s, const struct digest *catalog,
+			 struct lazy_source *src, struct store_tree **ret_tree)
+{
+	struct lazy_tree *lt;
+	struct store_tree *t;
+	int r = tree_open(s, catalog, src, &t);
+
+	if (r < 0)
+		return r;
+	if (src && (t->foreign || !store_tree_is_whole(t)))
+		r = store_tree_make_lazy(t, &lt);
+	if (r < 0) {
+		store_tree_unref(t);
+		return r;
+	}
+	*ret_tree = t;
+	return 0;
+}
+
+bool store_tree_is_foreign(const struct store_tree *t)
+{
+	return t->foreign;
+}
+
+int store_tree_open_like(const struct store_tree *like,
+			 const struct digest *catalog,
+			 struct store_tree **ret_tree)
+{
+	return store_tree_open_lazy(like->store, catalog, like->source,
+				    ret_tree);
 }
 
 struct store_tree *store_tree_ref(struct store_tree *t)

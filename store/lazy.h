@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lazy trees: trees of which not all chunks are on this machine. A chunk that
+ * is absent is fetched by range from the tree's source when it is read, with
+ * its neighbours in the pack; requests for one chunk are joined. What has
+ * arrived stays in sparse packs (sparse.h), which become packs like any other
+ * once all of one is there.
+ *
+ * Every chunk is compared with its digest before anybody sees it: when it
+ * arrives, and, where it was here before, when the tree first reads it. So
+ * neither a source that lies about bytes, nor one that lies about where they
+ * are, nor a power cut can show wrong ones.
+ *
+ * Requests have a priority: what a reader waits for, then readahead, then what
+ * earlier runs read (record.h), then the rest (a fill). A few threads of the
+ * store carry them out, of which some are kept for readers.
+ *
+ * The trees themselves are opened and read through store.h. Any thread.
+ */
+#ifndef LARDER_LAZY_H
+#define LARDER_LAZY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "chain.h"
+#include "digest.h"
+#include "store.h"
+
+/*
+ * Where absent chunks come from: one or several tiers, for one tenant and
+ * namespace. Shared and counted; implemented by lazy_remote.c.
+ */
+struct lazy_source;
+
+struct lazy_source_ops {
+	/* The pack's length, as the `nth` tier has it; -ENOENT behind the
+	 * last. */
+	int (*size)(struct lazy_source *src, const struct tier_call *call,
+		    const struct digest *pack, unsigned nth,
+		    uint64_t *ret_bytes);
+	/* Exactly `len` bytes of a pack (chain_get()). */
+	int (*get)(struct lazy_source *src, const struct tier_call *call,
+		   const struct digest *pack, uint64_t off, uint32_t len,
+		   const struct chain_want *want);
+	/* The learned record of a catalog, at most `max` bytes, of which
+	 * `check` says what chain_read() wants to know. */
+	int (*record)(struct lazy_source *src, const struct tier_call *call,
+		      const struct digest *catalog, size_t max,
+		      int (*check)(void *arg, const void *data, size_t len),
+		      void *arg);
+	/* Whether both stand for the same place. */
+	bool (*same)(const struct lazy_source *a, const struct lazy_source *b);
+	void (*free)(struct lazy_source *src);
+};
+
+struct lazy_source {
+	const struct lazy_source_ops *ops; /* constant */
+	atomic_uint refs;
+};
+
+struct lazy_source *lazy_source_ref(struct lazy_source *src);
+void lazy_source_unref(struct lazy_source *src); /* NULL is fine */
+
+/* How long a reader waits for a chunk. */
+#define LAZY_DEADLINE_MS 30000
+
+/*
+ * As store_tree_open(), for a tree whose chunks may be elsewhere: catalog and
+ * placement are here. All who open one of the same source share it. Where every
+ * pack is here and the placement was made here, it is a tree like any other,
+ * until a chunk turns out to be damaged. `src` may be NULL.
+ */
+int store_tree_open_lazy(struct store *s, const struct digest *catalog,
+			 struct lazy_source *src, struct store_tree **ret_tree);
+
+/* Publishes the placement of a catalog that was made elsewhere: what it says is
+ * believed of no chunk before its digest was compared. */
+int store_put_foreign_placement(struct store *s, const struct digest *catalog,
+				const void *data, size_t len);
+bool store_tree_is_foreign(const struct store_tree *t);
+
+/* As store_tree_open(), with the source of another tree, if it has one: for what
+ * is made on top of it. */
+int store_tree_open_like(const struct store_tree *like,
+			 const struct digest *catalog,
+			 struct store_tree **ret_tree);
+
+/* What a thread's reads of lazy trees wait for besides the chunk: they end with
+ * -EINTR soon after *interrupted is set. NULL: nothing. Thread-local. */
+void lazy_set_interrupt(const atomic_bool *interrupted);
+
+/* Milliseconds that reads of the tree wait at most before they give -EIO. */
+void lazy_set_deadline(struct store_tree *t, unsigned ms);
+
+/* From now on, until the tree is closed, fetches what is absent at the lowest
+ * priority. */
+void lazy_fill(struct store_tree *t);
+
+/* Waits until a fill has been through the whole tree; `each` is called now and
+ * then, and ends the waiting with a negative errno. -EIO where chunks could
+ * not be had; the reason is logged. A tree that is not lazy is filled. */
+int lazy_wait_filled(struct store_tree *t,
+		     int (*each)(void *arg, uint64_t done_bytes,
+				 uint64_t all_bytes),
+		     void *arg);
+
+enum lazy_priority {
+	LAZY_WANTED, /* a reader waits */
+	LAZY_AHEAD,
+	LAZY_LEARNT,
+	LAZY_FILL,
+	LAZY_PRIORITIES,
+};
+
+#define LAZY_BUCKETS \
+	24 /* the n-th counts below 2^n microseconds, the last all */
+
+struct lazy_stats {
+	uint64_t chunks, chunks_here;	   /* known to be on this machine */
+	uint64_t stored_bytes, here_bytes; /* the same, of their frames */
+	uint64_t fetched_bytes;		   /* that came from the source */
+	uint64_t requests[LAZY_PRIORITIES];
+	uint64_t failures;	      /* requests that failed */
+	uint64_t reads, reads_waited; /* first reads of a chunk */
+	uint64_t waits[LAZY_BUCKETS]; /* of those that waited, by time */
+	bool filling, filled;
+};
+
+/* False, and all zero, for a tree that is not lazy. */
+bool lazy_get_stats(struct store_tree *t, struct lazy_stats *ret_stats);
+
+#endif
