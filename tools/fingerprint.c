@@ -20,6 +20,9 @@
 #include "place.h"
 #include "store/base/cleanup.h"
 #include "store/base/io.h"
+#include "store/entry.h"
+
+#define REQUEST_BYTES (256u << 10) /* of a commit, without parts */
 
 void wanted_release(struct wanted *w)
 {
@@ -28,13 +31,12 @@ void wanted_release(struct wanted *w)
 
 /* ---- files */
 
-static int bad_pattern(const char *glob, struct failure *f)
+static int bad_pattern(const struct inputs *in, const char *glob)
 {
-	return failure_set(f, -EINVAL, EXIT_USAGE,
-			   "--key-file %s: a pattern is relative to the "
-			   "current directory, without .. and without a "
-			   "slash at its end",
-			   glob);
+	return failure_set(in->failure, -EINVAL, EXIT_USAGE,
+			   "--key-file %s: a pattern is relative to %s, "
+			   "without .. and without a slash at its end",
+			   glob, in->label);
 }
 
 static int add_files(struct inputs *in, const char *glob, bool optional)
@@ -45,12 +47,12 @@ static int add_files(struct inputs *in, const char *glob, bool optional)
 	if (r == 0 || (r == -ENOENT && !bad && optional))
 		return 0;
 	if (r == -EINVAL)
-		return bad_pattern(glob, in->failure);
+		return bad_pattern(in, glob);
 	if (r == -ENOENT && !bad)
 		return failure_set(in->failure, r, EXIT_ERROR,
-				   "--key-file %s: no file matches in the "
-				   "current directory; '%s?' lets it be absent",
-				   glob, glob);
+				   "--key-file %s: no file matches in %s; "
+				   "'%s?' lets it be absent",
+				   glob, in->label, glob);
 	return failure_set(in->failure, r, EXIT_ERROR,
 			   "--key-file %s: cannot read %s: %s", glob,
 			   bad ? bad : "a file", strerror(-r));
@@ -209,7 +211,9 @@ static int inputs_collect(const struct key_options *o, int rootfd,
 	_cleanup_stat_cache_ struct stat_cache *cache = NULL;
 	_cleanup_(outputs_release) struct outputs out = { 0 };
 	char root[PATH_MAX];
-	struct inputs in = { .parts = &w->parts, .failure = f };
+	struct inputs in = { .parts = &w->parts,
+			     .label = o->dir ? o->dir : "the current directory",
+			     .failure = f };
 	int r;
 
 	if (!realpath(o->dir ? o->dir : ".", root))
@@ -297,10 +301,27 @@ json_t *wanted_parts(const struct wanted *w)
 	return parts;
 }
 
+/* A request is one line. The key holds without its parts, but what made the
+ * next one another can then not be told. */
+static bool fit_into_request(const struct wanted *w, const json_t *parts)
+{
+	if (w->parts.count <= ENTRY_PARTS_MAX &&
+	    json_dumpb(parts, NULL, 0, JSON_COMPACT) <=
+		    RPC_LINE_MAX - REQUEST_BYTES)
+		return true;
+	out_note("the key has %zu parts, more than an entry can keep: larder "
+		 "why will not be able to tell what differs from it",
+		 w->parts.count);
+	return false;
+}
+
 void wanted_add(const struct wanted *w, json_t *params)
 {
+	_cleanup_json_ json_t *parts = wanted_parts(w);
+
 	json_object_set_new(params, "key", json_string(w->key));
-	json_object_set_new(params, "parts", wanted_parts(w));
+	if (fit_into_request(w, parts))
+		json_object_set(params, "parts", parts);
 }
 
 /* "kind name", in JSON as names are. */

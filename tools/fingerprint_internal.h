@@ -13,6 +13,7 @@
 struct inputs {
 	struct key_parts *parts;
 	struct key_place place; /* of the key's files, and its cache */
+	const char *label;	/* that directory, for sentences */
 	unsigned timeout_s;
 	char *const *outputs; /* absolute */
 	size_t noutputs;

@@ -69,9 +69,9 @@ static int failed(struct inputs *in, const char *option, const char *line,
 {
 	if (r == -ETIMEDOUT)
 		return failure_set(in->failure, r, EXIT_ERROR,
-				   "--%s %.200s: it did not end within %u "
-				   "seconds and was killed; --key-timeout "
-				   "gives it more",
+				   "--%s %.200s: it did not end within %u s "
+				   "and was killed; --key-timeout gives it "
+				   "more",
 				   option, line, in->timeout_s);
 	if (r < 0)
 		return failure_set(in->failure, r, EXIT_ERROR,

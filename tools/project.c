@@ -241,6 +241,11 @@ static int load(const char *repo, bool above, struct project **ret_project,
 	if (err < 0)
 		return err;
 	err = io_read_file(AT_FDCWD, path, YAML_MAX_BYTES, &text, &len);
+	if (err == -EFBIG)
+		return failure_set(f, err, EXIT_USAGE,
+				   "%s is larger than %u KiB, which no project "
+				   "file needs to be",
+				   path, YAML_MAX_BYTES >> 10);
 	if (err < 0)
 		return failure_set(f, err, EXIT_ERROR, "%s: %s", path,
 				   strerror(-err));

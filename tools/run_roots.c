@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd.h"
@@ -26,6 +27,14 @@ void run_release_roots(struct run *run)
 	free(run->roots);
 }
 
+static bool is_file(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && !S_ISDIR(st.st_mode) &&
+	       !S_ISLNK(st.st_mode);
+}
+
 static int prepare_root(struct run *run, const char *path, struct failure *f)
 {
 	struct run_root *root = &run->roots[run->count++];
@@ -33,6 +42,14 @@ static int prepare_root(struct run *run, const char *path, struct failure *f)
 
 	root->path = path;
 	root->lock = (struct run_lock)RUN_LOCK_INIT;
+	if (!*path)
+		return failure_set(f, -EINVAL, EXIT_USAGE,
+				   "run: --path is empty; name a directory");
+	if (run->plan->mode != MODE_OFF && is_file(path))
+		return failure_set(f, -ENOTDIR, EXIT_ERROR,
+				   "%s is a file, and only directories can be "
+				   "kept; name the one that it is in",
+				   path);
 	r = place_make(path, &root->dir, f);
 	if (r < 0)
 		return r;

@@ -42,6 +42,18 @@ refused() {
 	refused 1 "$PWD/link" mount tree@one link
 }
 
+@test "a file or nothing for a run's directory" {
+	echo x >file
+	refused 1 'file is a file, and only directories' run --path file \
+		--key k -- false
+	refused 2 'path is empty' run --path '' --key k -- false
+	printf 'cache: {key_paths: [tree/file], save_paths: [m, REPO/file]}\n' \
+		>larder.yml
+	refused 1 'file is a file, and only directories' run -q -- false
+	[ "$(cat file)" = x ]
+	! mountpoint -q m
+}
+
 @test "one that is mounted already" {
 	larder mount -q tree@one m
 	echo mine >m/mine

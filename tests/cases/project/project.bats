@@ -79,6 +79,18 @@ runs() {
 		"$(larder key three -- true)" ]
 }
 
+@test "a file of the key that is missing is looked for where the file is" {
+	mkdir below && git init -q .
+	rm input
+	cd below
+	run -1 larder run one
+	[[ $output == *"no file matches in ${PWD%/below}; 'input?'"* ]]
+	cd ..
+	head -c 300000 /dev/zero | tr '\0' '#' >larder.yml
+	run -2 larder run
+	[[ $output == *'larder.yml is larger than 256 KiB'* ]]
+}
+
 @test "from a directory below, the command runs where the file is" {
 	git init -q .
 	mkdir -p sub/deep

@@ -103,6 +103,20 @@ differs() {
 		"$(sha256sum <src/a.c | cut -d' ' -f1)" ]
 }
 
+@test "a key of more parts than an entry can keep is a key all the same" {
+	need jq
+	dir=$(printf 'd%.0s' $(seq 250))
+	deep=$PWD/many
+	for _ in $(seq 12); do deep=$deep/$dir; done
+	mkdir -p "$deep" tree
+	(cd "$deep" && seq 5500 | xargs touch)
+	run -0 --separate-stderr larder import tree --name x \
+		--key-file 'many/**/*'
+	[[ $stderr == *'the key has 5501 parts'*'larder why'* ]]
+	[ "$output" = "x@$(larder key --key-file 'many/**/*')" ]
+	[ "$(larder show x@latest --json | jq '.entry.parts | length')" -eq 0 ]
+}
+
 @test "a key of the user's own is the key" {
 	[ "$(larder key --key release-1.2_3)" = release-1.2_3 ]
 }
