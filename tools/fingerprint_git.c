@@ -35,6 +35,7 @@
 #include "git.h"
 #include "git_ignored.h"
 #include "store/base/cleanup.h"
+#include "store/base/clock.h"
 #include "store/key_content.h"
 
 #define NESTED_MAX 16
@@ -44,7 +45,9 @@ struct tree {
 	struct key_content *content;
 	const char *top; /* of the outermost work tree */
 	int topfd;
+	struct stat_cache *cache;  /* may be NULL */
 	struct digest_ctx *sparse; /* paths that are left out; NULL: none */
+	bool special;		   /* a tracked path is not GIT_TRACKED */
 
 	/* The directory of the last path, for the next. */
 	int dirfd;
@@ -273,13 +276,16 @@ static int add_nested(struct tree *t, char *path, unsigned depth)
 }
 
 static int add_listed(struct tree *t, const char *prefix,
-		      const struct git_file *file, unsigned depth)
+		      const struct git_file *file,
+		      const struct git_ignored *ignored, unsigned depth)
 {
 	char path[PATH_MAX];
 	int r;
 
-	if (file->state == GIT_TRACKED)
+	if (file->state == GIT_TRACKED ||
+	    (!file->tracked && git_ignored_covers(ignored, file->path)))
 		return 0;
+	t->special |= file->tracked;
 	r = join(t, prefix, file->path, path);
 	if (r < 0)
 		return r;
@@ -295,7 +301,7 @@ static int add_listed(struct tree *t, const char *prefix,
 
 /* The repositories in this one come last, since they use the tree's state. */
 static int add_files(struct tree *t, const char *prefix, unsigned depth,
-		     struct git_lists *lists)
+		     const struct git_ignored *ignored, struct git_lists *lists)
 {
 	struct git_file file;
 	int r, got;
@@ -305,7 +311,7 @@ static int add_files(struct tree *t, const char *prefix, unsigned depth,
 		while ((got = git_next_file(lists, &file)) > 0) {
 			if ((file.state == GIT_REPOSITORY) != nested)
 				continue;
-			r = add_listed(t, prefix, &file, depth);
+			r = add_listed(t, prefix, &file, ignored, depth);
 			if (r < 0)
 				return r;
 		}
@@ -318,8 +324,48 @@ static int add_files(struct tree *t, const char *prefix, unsigned depth,
 	return 0;
 }
 
+/* ---- the index */
+
+/*
+ * Whether all tracked files are plain ones, so that they need not be listed,
+ * is a property of the index, and remembered as long as that looks the same.
+ * The name that it is remembered under is nobody's path.
+ */
+#define INDEX ".git/index"
+
+struct index_note {
+	char name[PATH_MAX + 32];
+	struct stat st;
+	int64_t now_ns;
+	struct digest plain; /* what is remembered, where it is so */
+	bool usable;
+};
+
+static void index_look(const struct tree *t, const char *prefix, int dirfd,
+		       struct index_note *ret_note)
+{
+	static const char text[] = "all tracked files are plain";
+	struct index_note *n = ret_note;
+
+	snprintf(n->name, sizeof(n->name), "%s.git//index", prefix);
+	n->now_ns = clock_wall_ns();
+	n->usable = t->cache && fstatat(dirfd, INDEX, &n->st, 0) == 0 &&
+		    S_ISREG(n->st.st_mode) &&
+		    digest_of(text, sizeof(text), &n->plain) == 0;
+}
+
+static bool index_is_plain(const struct tree *t, const struct index_note *n)
+{
+	struct digest d;
+
+	return n->usable && stat_cache_find(t->cache, n->name, &n->st, &d) &&
+	       digest_equal(&d, &n->plain);
+}
+
 static int add_repository(struct tree *t, const char *prefix, unsigned depth)
 {
+	bool outer = t->special, plain;
+	struct index_note note;
 	_cleanup_git_lists_ struct git_lists lists = { .changed = BUF_INIT,
 						       .files = BUF_INIT };
 	_cleanup_close_ int fd = open_dir(t->topfd, prefix, strlen(prefix));
@@ -336,11 +382,20 @@ static int add_repository(struct tree *t, const char *prefix, unsigned depth)
 				     t->in->noutputs);
 	if (r < 0)
 		return failed(t, prefix, r);
-	r = git_read(fd, *prefix != '\0', ignored.patterns, &lists,
+	index_look(t, prefix, fd, &note);
+	plain = index_is_plain(t, &note);
+	r = git_read(fd, *prefix != '\0', ignored.patterns, plain, &lists,
 		     t->in->failure);
 	if (r == 0)
 		r = add_changes(t, prefix, &lists);
-	return r < 0 ? r : add_files(t, prefix, depth, &lists);
+	t->special = false;
+	if (r == 0)
+		r = add_files(t, prefix, depth, &ignored, &lists);
+	if (r == 0 && note.usable && !plain && !t->special)
+		stat_cache_put(t->cache, note.name, &note.st, note.now_ns,
+			       &note.plain);
+	t->special = outer;
+	return r;
 }
 
 /* ---- all of it */
@@ -361,6 +416,7 @@ int inputs_add_git(struct inputs *in)
 	if (t.topfd < 0)
 		return failed(&t, "", -errno);
 	cache = inputs_cache(top, t.topfd);
+	t.cache = cache;
 	r = key_content_new(cache, &t.content);
 	if (r < 0)
 		return failed(&t, "", r);

@@ -18,7 +18,8 @@ int git_top(int dirfd, char **ret_top, struct failure *ret_failure);
  * Both lists as git prints them, for git_next_*(). `dirfd` is a top;
  * `nested`: it is known to be one by its own .git, and the repository around
  * it is not meant. `ignored` are patterns as in a .gitignore at the top,
- * ended by NULL.
+ * ended by NULL; a file of the tree may take them back. `plain`: all tracked
+ * files are known to be GIT_TRACKED, so they need not be listed.
  */
 struct git_lists {
 	struct buf changed; /* tracked files that differ from HEAD */
@@ -26,7 +27,7 @@ struct git_lists {
 	size_t changed_pos, files_pos;
 };
 
-int git_read(int dirfd, bool nested, const char *const *ignored,
+int git_read(int dirfd, bool nested, const char *const *ignored, bool plain,
 	     struct git_lists *ret_lists, struct failure *ret_failure);
 void git_lists_release(struct git_lists *lists);
 
@@ -48,6 +49,7 @@ enum git_state {
 
 struct git_file {
 	enum git_state state;
+	bool tracked;
 	const char *path; /* a repository's may end in '/' */
 };
 

@@ -12,9 +12,24 @@
 
 void git_ignored_release(struct git_ignored *p)
 {
-	for (size_t i = 0; i < p->count; i++)
+	for (size_t i = 0; i < p->count; i++) {
 		free((char *)p->patterns[i]);
+		free(p->paths[i]);
+	}
 	free(p->patterns);
+	free(p->paths);
+}
+
+bool git_ignored_covers(const struct git_ignored *p, const char *path)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		size_t len = strlen(p->paths[i]);
+
+		if (strncmp(path, p->paths[i], len) == 0 &&
+		    (!path[len] || path[len] == '/'))
+			return true;
+	}
+	return false;
 }
 
 /* As .gitignore has it, anchored, with nothing in it a wildcard. */
@@ -22,12 +37,17 @@ static int ignore(struct git_ignored *p, const char *path)
 {
 	const char **items =
 		reallocarray(p->patterns, p->count + 2, sizeof(*items));
+	char **paths = reallocarray(p->paths, p->count + 1, sizeof(*paths));
 	char *pattern = malloc(2 * strlen(path) + 2), *to = pattern;
+	char *copy = strdup(path);
 
 	if (items)
 		p->patterns = items;
-	if (!items || !pattern) {
+	if (paths)
+		p->paths = paths;
+	if (!items || !paths || !pattern || !copy) {
 		free(pattern);
+		free(copy);
 		return -ENOMEM;
 	}
 	*to++ = '/';
@@ -37,6 +57,7 @@ static int ignore(struct git_ignored *p, const char *path)
 		*to++ = *path;
 	}
 	*to = '\0';
+	p->paths[p->count] = copy;
 	p->patterns[p->count++] = pattern;
 	p->patterns[p->count] = NULL;
 	return 0;

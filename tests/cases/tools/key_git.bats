@@ -161,6 +161,60 @@ part() {
 	part git-sparse ''
 }
 
+# index_is_old: young files are not remembered.
+index_is_old() {
+	[ $(($(date +%s) - $(stat -c %Z .git/index))) -gt 2 ]
+}
+
+# listings COMMAND...: how often git listed files, or their changes, meanwhile.
+listings() {
+	GIT_TRACE=$PWD/../trace "$@" >/dev/null
+	grep -c 'built-in: git \(ls-files\|status\)' ../trace
+	rm ../trace
+}
+
+@test "an index that has been looked through is known as long as it stays" {
+	git -c protocol.file.allow=always submodule --quiet add "$PWD" sub
+	git commit -qm sub
+	echo untracked >untracked
+	echo '!/out' >>.gitignore
+	with=$(key)
+	wait_until index_is_old
+	[ "$(key)" = "$with" ]
+	# A submodule has to be found each time.
+	[ "$(listings key)" -ge 3 ]
+	part git-head sub/
+
+	git rm -q --cached sub
+	rm -rf sub .git/modules .gitmodules
+	git commit -qam 'no sub'
+	without=$(key)
+	wait_until index_is_old
+	[ "$(key)" = "$without" ]
+	[ "$(listings key)" -eq 1 ]
+	[ "$(key)" = "$without" ]
+	part git-file untracked
+	differs sh -c 'echo more >>untracked'
+	# An output, even if .gitignore wants it back; a file beside it.
+	mkdir out
+	echo x >out/x
+	[ "$(key --path out)" != "$(key)" ]
+	same_as=$(key --path out)
+	echo y >out/y
+	[ "$(key --path out)" = "$same_as" ]
+
+	# Told not to look, git is not believed.
+	git update-index --assume-unchanged src/a.c
+	differs sh -c 'echo changed >>src/a.c'
+	git update-index --no-assume-unchanged src/a.c
+	part git-file src/a.c
+	# What this clone ignores is an input all the same.
+	same=$(key)
+	echo untracked >>.git/info/exclude
+	[ "$(key)" = "$same" ]
+	[ "$(listings key)" -eq 2 ]
+}
+
 @test "a sparse checkout is another tree, and not a long list" {
 	mkdir many
 	touch many/{1..500}
