@@ -470,8 +470,8 @@ static int export_prepare(struct export *x)
 static void export_note(struct export *x)
 {
 	const struct timespec settle = { 0, MANIFEST_RACY_NS };
-	struct stat root;
-	int r = fstat(x->rootfd, &root) < 0 ? -errno : 0;
+	struct manifest_root root;
+	int r = manifest_root_of(x->rootfd, &root);
 
 	nanosleep(&settle, NULL);
 	if (r == 0)

@@ -7,7 +7,8 @@
 #include "base/cleanup.h"
 #include "store_internal.h"
 
-int before_open(struct before *b, struct store *s, const struct stat *root)
+int before_open(struct before *b, struct store *s,
+		const struct manifest_root *root)
 {
 	int r = manifest_open(s, root, &b->manifest);
 

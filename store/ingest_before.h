@@ -16,7 +16,8 @@ struct before {
 };
 
 /* -ENOENT where nothing is known, or not enough to read the tree. */
-int before_open(struct before *b, struct store *s, const struct stat *root);
+int before_open(struct before *b, struct store *s,
+		const struct manifest_root *root);
 void before_release(struct before *b);
 
 /* Sets `known` of the walk's files that have not changed; returns how many. */

@@ -224,8 +224,9 @@ static void settle(const struct walk *w, int64_t *as_of_ns)
 }
 
 /* What was read now is what the next import knows. */
-static void note(struct store *s, const struct stat *root, const struct walk *w,
-		 const struct digest *catalog, int64_t as_of_ns)
+static void note(struct store *s, const struct manifest_root *root,
+		 const struct walk *w, const struct digest *catalog,
+		 int64_t as_of_ns)
 {
 	struct manifest_list l = { 0 };
 	uint32_t i;
@@ -316,23 +317,22 @@ int ingest_dir(struct store *s, int dirfd, const char *label,
 	};
 	struct catalog_meta root;
 	struct ingest *in;
-	struct stat st;
-	int r;
+	struct manifest_root id;
+	int r = manifest_root_of(dirfd, &id);
 
-	if (fstat(dirfd, &st) < 0)
-		return log_error(-errno, "%s: cannot import", label);
-	r = walk_root(dirfd, self, w.privileged, &xattrs, &root);
+	if (r == 0)
+		r = walk_root(dirfd, self, w.privileged, &xattrs, &root);
 	if (r < 0)
 		return log_error(r, "%s: cannot import", label);
 	r = ingest_new(s, &root, progress, &in);
 	if (r < 0)
 		return r;
 	if (!reread)
-		(void)before_open(&before, s, &st);
+		(void)before_open(&before, s, &id);
 	w.build = ingest_build(in);
 	r = take_in(in, &w, &before, &as_of_ns, e, ret_result);
 	if (r == 0)
-		note(s, &st, &w, &ret_result->catalog, as_of_ns);
+		note(s, &id, &w, &ret_result->catalog, as_of_ns);
 	/* The ingest's threads use the walk. */
 	ingest_free(in);
 	walk_release(&w);

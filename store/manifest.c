@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Manifests as files: v1/plain/<device>-<inode>, little-endian:
+ * Manifests as files: v1/plain/<device>-<inode>-<birth>, little-endian:
  *
  *	magic		8 bytes, "LARDMFT" and a NUL
  *	version		u32
@@ -19,9 +19,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -53,17 +55,33 @@ struct manifest {
 };
 
 struct manifest_name {
-	char text[40];
+	char text[56];
 };
 
-static struct manifest_name name_of(const struct stat *root)
+static struct manifest_name name_of(const struct manifest_root *root)
 {
 	struct manifest_name name;
 
-	snprintf(name.text, sizeof(name.text), "%llx-%llx",
-		 (unsigned long long)root->st_dev,
-		 (unsigned long long)root->st_ino);
+	snprintf(name.text, sizeof(name.text),
+		 "%" PRIx64 "-%" PRIx64 "-%" PRIx64, root->dev, root->ino,
+		 (uint64_t)root->born_ns);
 	return name;
+}
+
+int manifest_root_of(int dirfd, struct manifest_root *ret_root)
+{
+	struct statx st;
+
+	if (statx(dirfd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &st) < 0)
+		return -errno;
+	*ret_root = (struct manifest_root){
+		.dev = makedev(st.stx_dev_major, st.stx_dev_minor),
+		.ino = st.stx_ino,
+	};
+	if (st.stx_mask & STATX_BTIME)
+		ret_root->born_ns = st.stx_btime.tv_sec * INT64_C(1000000000) +
+				    st.stx_btime.tv_nsec;
+	return 0;
 }
 
 /* ---- making one */
@@ -149,7 +167,7 @@ static void remove_old(int dirfd)
 			unlinkat(dirfd, de->d_name, 0);
 }
 
-int manifest_publish(struct store *s, const struct stat *root,
+int manifest_publish(struct store *s, const struct manifest_root *root,
 		     const struct digest *catalog, int64_t as_of_ns,
 		     struct manifest_list *l)
 {
@@ -183,7 +201,7 @@ static int check(const struct manifest *m, size_t len)
 	return 0;
 }
 
-int manifest_open(struct store *s, const struct stat *root,
+int manifest_open(struct store *s, const struct manifest_root *root,
 		  struct manifest **ret_manifest)
 {
 	_cleanup_manifest_ struct manifest *m = calloc(1, sizeof(*m));

@@ -11,9 +11,10 @@
  * looks like one that did not ("racy", as git calls it), and is read again.
  * Programs that still write through a shared mapping are not seen.
  *
- * A manifest is a file below the store, named after device and inode number
- * of the root directory. Losing it costs time. An open one is constant: any
- * thread.
+ * A manifest is a file below the store, named after the root directory: its
+ * device, its inode number, and when it was made, since the number of one that
+ * was removed is soon another's. Losing it costs time. An open one is
+ * constant: any thread.
  */
 #ifndef LARDER_MANIFEST_H
 #define LARDER_MANIFEST_H
@@ -28,6 +29,13 @@
 
 /* Ticks of 10 ms are the longest that kernels are built with. */
 #define MANIFEST_RACY_NS INT64_C(20000000)
+
+struct manifest_root {
+	uint64_t dev, ino;
+	int64_t born_ns; /* 0 where the file system does not know */
+};
+
+int manifest_root_of(int dirfd, struct manifest_root *ret_root);
 
 struct manifest_file {
 	uint64_t ino, size;
@@ -50,7 +58,7 @@ void manifest_list_release(struct manifest_list *l);
 /* Takes the place of the manifest that `root` has. `as_of_ns` (since 1970): no
  * file was changed before that and after it was looked at. For a reader that is
  * when it began, for a writer when it was done. Sorts the list. */
-int manifest_publish(struct store *s, const struct stat *root,
+int manifest_publish(struct store *s, const struct manifest_root *root,
 		     const struct digest *catalog, int64_t as_of_ns,
 		     struct manifest_list *l);
 
@@ -59,7 +67,7 @@ int manifest_publish(struct store *s, const struct stat *root,
 struct manifest;
 
 /* -ENOENT; -EBADMSG for a damaged one, which is removed. */
-int manifest_open(struct store *s, const struct stat *root,
+int manifest_open(struct store *s, const struct manifest_root *root,
 		  struct manifest **ret_manifest);
 void manifest_free(struct manifest *m); /* NULL is fine */
 const struct digest *manifest_catalog(const struct manifest *m);

@@ -99,7 +99,7 @@ int plain_look(struct store *s, int dirfd, const char *label,
 	       enum plain_state *ret_state, struct digest *ret_catalog)
 {
 	_cleanup_(before_release) struct before b = { 0 };
-	struct stat st;
+	struct manifest_root root;
 	int r = io_is_empty(dirfd);
 
 	if (r < 0)
@@ -107,9 +107,10 @@ int plain_look(struct store *s, int dirfd, const char *label,
 	*ret_state = r ? PLAIN_EMPTY : PLAIN_FOREIGN;
 	if (r)
 		return 0;
-	if (fstat(dirfd, &st) < 0)
-		return log_error(-errno, "%s: cannot look", label);
-	if (before_open(&b, s, &st) < 0)
+	r = manifest_root_of(dirfd, &root);
+	if (r < 0)
+		return log_error(r, "%s: cannot look", label);
+	if (before_open(&b, s, &root) < 0)
 		return 0;
 	*ret_catalog = *manifest_catalog(b.manifest);
 	if (wanted && digest_equal(ret_catalog, wanted)) {

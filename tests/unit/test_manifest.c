@@ -145,13 +145,14 @@ static void young_files_are_read_again(void **state)
 	struct ingest_result res;
 	struct manifest_list l = { 0 };
 	struct manifest *m;
-	struct stat root, st;
+	struct manifest_root root;
+	struct stat st;
 	uint32_t node;
 	int64_t ctime;
 
 	write_file(fd, "a", "a", 1);
 	res = import_dir(f, fd, "one");
-	assert_int_equal(fstat(fd, &root), 0);
+	assert_int_equal(manifest_root_of(fd, &root), 0);
 	assert_int_equal(fstatat(fd, "a", &st, 0), 0);
 	ctime = st.st_ctim.tv_sec * INT64_C(1000000000) + st.st_ctim.tv_nsec;
 	for (int64_t age = 0; age <= RACY_NS; age += RACY_NS) {
@@ -175,7 +176,7 @@ static void every_field_counts(void **state)
 	const struct manifest_file file = { 10, 20, 30, 40, 50 };
 	struct manifest_file other[4] = { file, file, file, file };
 	const struct digest catalog = { { 1 } };
-	struct stat root = { .st_dev = 1, .st_ino = 2 };
+	struct manifest_root root = { 1, 2, 3 };
 	struct manifest_list l = { 0 };
 	struct manifest *m;
 	uint32_t node = 0;
@@ -195,23 +196,30 @@ static void every_field_counts(void **state)
 		assert_false(manifest_find(m, &other[i], &node));
 	assert_true(manifest_find(m, &file, &node));
 	assert_int_equal(node, 50);
-	root.st_ino = 3;
 	manifest_free(m);
-	assert_int_equal(manifest_open(f->store, &root, &m), -ENOENT);
+	for (i = 0; i < 3; i++) {
+		struct manifest_root another = root;
+
+		*(i == 0 ? &another.dev :
+		  i == 1 ? &another.ino :
+			   (uint64_t *)&another.born_ns) += 1;
+		assert_int_equal(manifest_open(f->store, &another, &m),
+				 -ENOENT);
+	}
 	manifest_list_release(&l);
 }
 
 static void damage_anywhere_is_noticed(void **state)
 {
 	struct fixture *f = *state;
-	struct stat root = { .st_dev = 1, .st_ino = 2 };
+	struct manifest_root root = { 1, 2, 3 };
 	const struct digest catalog = { { 1 } };
 	struct manifest_file file = { 10, 20, 30, 40, 50 };
 	struct manifest *m;
 	char path[200];
 	uint64_t off, len;
 
-	snprintf(path, sizeof(path), "%s/v1/plain/1-2", store_dir(f->store));
+	snprintf(path, sizeof(path), "%s/v1/plain/1-2-3", store_dir(f->store));
 	for (off = 0, len = 1; off < len; off++) {
 		struct manifest_list l = { 0 };
 		struct stat st;
@@ -236,9 +244,9 @@ static void manifest_of_a_lost_tree_is_none(void **state)
 	int fd = make_tree(f);
 	struct ingest_result first = import_dir(f, fd, "one"), second;
 	struct manifest_list l = { 0 };
-	struct stat root;
+	struct manifest_root root;
 
-	assert_int_equal(fstat(fd, &root), 0);
+	assert_int_equal(manifest_root_of(fd, &root), 0);
 	assert_int_equal(manifest_publish(f->store, &root, &nowhere, 99, &l),
 			 0);
 	second = import_dir(f, fd, "two");

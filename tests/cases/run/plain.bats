@@ -183,6 +183,17 @@ is_plain() {
 	[ "$(cat out/x)" = x ]
 }
 
+@test "a directory that was made anew is not the one that larder wrote" {
+	plain
+	rm -rf out
+	mkdir out
+	echo foreign >out/same
+	run -1 plain
+	[[ $output == *'holds files that are not from larder'* ]]
+	[ "$(cat out/same)" = foreign ]
+	[ "$(ran)" -eq 1 ]
+}
+
 # several ARGUMENT... is a run into a/ and b/c/, in a work tree.
 several() {
 	larder run --materialize --name demo --path a --path b/c "$@"
