@@ -155,7 +155,7 @@ static void test_range(void **state)
 			chain_get(f->chain, NULL, PATH, 4, 5, &want, &from), 0);
 		assert_int_equal(from, 1);
 		assert_int_equal(b.len, 5);
-		assert_memory_equal(b.data, RIGHT + 4, 5);
+		assert_memory_equal(b.data, &RIGHT[4], 5);
 		fault_tier_set(f->first, FAULT_NONE, 0, false);
 		assert_int_equal(read_object(f, &from), 0);
 	}
