@@ -4,10 +4,12 @@
  */
 #include "ops.h"
 
+#include <errno.h>
 #include <string.h>
 
-/* The new file counts as open afterwards; it has no handle, and a RELEASE
- * may come or not. */
+/* With zero-message open the kernel is sent to MKNOD, whose file it then opens
+ * without a word: a file made by CREATE counts as open afterwards, has no
+ * handle, and costs a RELEASE. */
 void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 		mode_t mode, struct fuse_file_info *fi)
 {
@@ -17,6 +19,10 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 	struct view_attr attr;
 	int r;
 
+	if (ops_env(req)->no_open && !ops_extra()->tmpfile) {
+		ops_reply(req, -ENOSYS);
+		return;
+	}
 	if (ops_extra()->tmpfile)
 		r = OPS_MAKE_ROOM(view, view_tmpfile(view, parent, mode, &cred,
 						     &attr));

@@ -117,3 +117,15 @@ costs() {
 	# 21 directories of at most 51 names, and a symlink.
 	[ "$((after - before))" -le 150 ]
 }
+
+@test "a file that is made costs no RELEASE" {
+	local name
+	larder mount --empty m
+	for name in one two three; do
+		echo "$name" >"m/$name"
+	done
+	# The first one is a CREATE, whose answer sends the kernel to MKNOD.
+	mount_field m requests >requests
+	jq -e '.MKNOD == 3 and .CREATE == 1 and .RELEASE == null' requests
+	[ "$(cat m/one m/two m/three)" = $'one\ntwo\nthree' ]
+}
