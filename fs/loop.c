@@ -14,6 +14,7 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
@@ -21,6 +22,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -30,12 +32,16 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/log.h"
+#include "store/base/pool.h"
 
 /* How long the reader polls after a request before it sleeps. Waking an idle
  * processor of a virtual machine takes some hundred microseconds; this covers
- * a client that works for up to about 100 us between two requests. Where
- * the processors are busy, nothing is won or lost: the poll yields. */
+ * a client that works for up to about 100 us between two requests. Where more
+ * threads want to run than there are processors, none is idle, and a reader that
+ * yields waits for others to use up their time, while one that sleeps runs as
+ * soon as it is woken: there it does not poll. */
 #define SPIN_NS 200000
+#define CROWDED_LOOK_NS 5000000 /* how often it looks */
 
 /* The heap is trimmed after so many requests and then so long a silence. */
 #define TRIM_AFTER 1024
@@ -62,9 +68,15 @@ struct loop {
 	const struct loop_ops *ops; /* constant, as the next two */
 	void *arg;
 	size_t buf_size;
-	unsigned long served; /* since the last trim; the reader's own */
 	int fd;
-	int stop_fd; /* eventfd, readable once the loop is to end */
+	int stop_fd;	/* eventfd, readable once the loop is to end */
+	int loadavg_fd; /* -1: none */
+	unsigned cpus;
+
+	unsigned long served; /* the reader's own, as the next two: since the
+			       * last trim */
+	int64_t looked_ns;
+	bool crowded;
 
 	atomic_bool ended; /* set under the lock */
 
@@ -117,20 +129,39 @@ static void loop_sleep(struct loop *l)
 	(void)!poll(fds, 2, -1);
 }
 
+/* Whether more threads want to run than there are processors: the fourth field
+ * says how many do, the calling one among them. */
+static bool loop_is_crowded(struct loop *l, int64_t now)
+{
+	char text[128];
+	unsigned running;
+	ssize_t n;
+
+	if (now - l->looked_ns < CROWDED_LOOK_NS)
+		return l->crowded;
+	l->looked_ns = now;
+	n = pread(l->loadavg_fd, text, sizeof(text) - 1, 0);
+	text[n > 0 ? n : 0] = '\0';
+	l->crowded = sscanf(text, "%*s %*s %*s %u/", &running) == 1 &&
+		     running > l->cpus;
+	return l->crowded;
+}
+
 /* The next request: its length, or an errno that ends the loop. A poll costs
  * a system call, so the clock is not asked for each. */
 static ssize_t loop_receive(struct loop *l, void *buf)
 {
-	int64_t until = 0;
+	int64_t until = 0, now;
 
 	while (!loop_ended(l)) {
 		ssize_t n = l->ops->receive(l->arg, buf, l->buf_size);
 
 		if (n != -EAGAIN)
 			return n;
+		now = clock_mono_ns();
 		if (until == 0)
-			until = clock_mono_ns() + SPIN_NS;
-		if (clock_mono_ns() < until) {
+			until = loop_is_crowded(l, now) ? now : now + SPIN_NS;
+		if (now < until) {
 			sched_yield();
 			continue;
 		}
@@ -301,6 +332,8 @@ int loop_start(int fd, size_t buf_size, const struct loop_ops *ops, void *arg,
 	for (i = 0; i < LOOP_THREADS_MAX; i++)
 		l->threads[i].loop = l;
 	loop_init_locks(l);
+	l->cpus = pool_cpus();
+	l->loadavg_fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
 	l->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = l->stop_fd < 0 ? -errno : loop_start_first(l);
 	if (r < 0) {
@@ -344,8 +377,8 @@ void loop_free(struct loop *l)
 {
 	if (!l)
 		return;
-	if (l->stop_fd >= 0)
-		close(l->stop_fd);
+	cleanup_close(&l->stop_fd);
+	cleanup_close(&l->loadavg_fd);
 	pthread_cond_destroy(&l->follow);
 	pthread_cond_destroy(&l->end);
 	pthread_mutex_destroy(&l->lock);
