@@ -367,6 +367,8 @@ static int live_main(const char *dir, const char *name)
 	assert_int_equal(digest_parse(name, &g.name), 0);
 	ground_load(&g);
 	live(&g);
+	pack_unref(g.pack);
+	free(g.bytes);
 	return 0;
 }
 
