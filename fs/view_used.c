@@ -80,30 +80,29 @@ static char *path_below(const char *dir, const struct view_name *name)
 	return path;
 }
 
-/* Room for one more; `bytes` each. */
-static int room(void *list, size_t n, size_t *cap, size_t bytes)
+/* The list with room for one more, `bytes` each; NULL when memory is short. */
+static void *grown(void *list, size_t n, size_t *cap, size_t bytes)
 {
 	size_t more = *cap ? *cap * 2 : 256;
-	void **items = list, *grown;
 
 	if (n < *cap)
-		return 0;
-	grown = reallocarray(*items, more, bytes);
-	if (!grown)
-		return -ENOMEM;
-	*items = grown;
-	*cap = more;
-	return 0;
+		return list;
+	list = reallocarray(list, more, bytes);
+	if (list)
+		*cap = more;
+	return list;
 }
 
 static int add_file(struct walk *w, size_t dir, const struct view_name *name,
 		    uint64_t size)
 {
 	struct unused_list *l = &w->files;
+	struct unused *items = grown(l->items, l->n, &l->cap, sizeof(*items));
 	char *path;
 
-	if (room(&l->items, l->n, &l->cap, sizeof(*l->items)) < 0)
+	if (!items)
 		return -ENOMEM;
+	l->items = items;
 	path = path_below(w->dirs[dir].name.path, name);
 	if (!path)
 		return -ENOMEM;
@@ -115,10 +114,13 @@ static int add_file(struct walk *w, size_t dir, const struct view_name *name,
 static int add_dir(struct walk *w, size_t up, const struct view_name *name)
 {
 	const struct upper *u = &w->view->upper;
+	struct walk_dir *dirs =
+		grown(w->dirs, w->n_dirs, &w->cap_dirs, sizeof(*dirs));
 	char *path;
 
-	if (room(&w->dirs, w->n_dirs, &w->cap_dirs, sizeof(*w->dirs)) < 0)
+	if (!dirs)
 		return -ENOMEM;
+	w->dirs = dirs;
 	path = path_below(w->dirs[up].name.path, name);
 	if (!path)
 		return -ENOMEM;
@@ -150,10 +152,11 @@ static int add_name(struct walk *w, size_t dir, const struct view_name *name)
 static int walk_dirs(struct walk *w)
 {
 	struct view_name name;
-	int r = room(&w->dirs, 0, &w->cap_dirs, sizeof(*w->dirs));
+	int r = 0;
 
-	if (r < 0)
-		return r;
+	w->dirs = grown(NULL, 0, &w->cap_dirs, sizeof(*w->dirs));
+	if (!w->dirs)
+		return -ENOMEM;
 	w->dirs[0] = (struct walk_dir){ .name.ino = VIEW_ROOT, .stays = true };
 	w->n_dirs = 1;
 	for (size_t i = 0; r == 0 && i < w->n_dirs; i++) {
