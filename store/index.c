@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the index's records mean: entries with their recency records, chunk
- * locations, packs and stamps. Owns no state of its own; any thread. The
- * database is index_db.c, the records' bytes are index_keys.c. Does not
- * serialise writers: who publishes one key twice at once is the caller's
- * business.
+ * What the index's records mean: entries with their recency records, their
+ * last use and their pins. Chunks, packs and stamps are in index_objects.c.
+ * Owns no state of its own; any thread. The database is index_db.c, the
+ * records' bytes are index_keys.c. Does not serialise writers: who publishes
+ * one key twice at once is the caller's business.
  */
 #include "index.h"
 
@@ -17,13 +17,6 @@
 #include "base/log.h"
 #include "index_db.h"
 #include "index_keys.h"
-
-static struct index_bytes bytes_of(const struct buf *b)
-{
-	return (struct index_bytes){ .data = b->data, .len = b->len };
-}
-
-/* Entries */
 
 /* A record that cannot be used, which decoding has said: damaged, or written
  * by a newer version. */
@@ -59,7 +52,7 @@ static int entry_get(struct index *ix, const struct buf *key_buf,
 		     struct entry *ret_entry)
 {
 	_cleanup_buf_ struct buf value_buf = BUF_INIT;
-	struct index_bytes key = bytes_of(key_buf), value;
+	struct index_bytes key = index_bytes_of(key_buf), value;
 	int r;
 
 	if (buf_error(key_buf))
@@ -67,7 +60,7 @@ static int entry_get(struct index *ix, const struct buf *key_buf,
 	r = index_db_get(ix, INDEX_CF_ENTRIES, &key, &value_buf);
 	if (r < 0)
 		return r;
-	value = bytes_of(&value_buf);
+	value = index_bytes_of(&value_buf);
 	return entry_take_record(&key, &value, ret_entry);
 }
 
@@ -90,7 +83,7 @@ static int change_recency(struct index_batch *b, const struct entry *e,
 	index_key_recency(&k, e, branch);
 	if (buf_error(&k))
 		return buf_error(&k);
-	key = bytes_of(&k);
+	key = index_bytes_of(&k);
 	if (put)
 		index_db_put(b, INDEX_CF_RECENCY, &key, &empty);
 	else
@@ -138,8 +131,8 @@ int index_put_entry(struct index_batch *b, const struct entry *e)
 	r = change_recencies(b, e, true);
 	if (r < 0)
 		return r;
-	key = bytes_of(&k);
-	value = bytes_of(&v);
+	key = index_bytes_of(&k);
+	value = index_bytes_of(&v);
 	index_db_put(b, INDEX_CF_ENTRIES, &key, &value);
 	return 0;
 }
@@ -154,8 +147,10 @@ int index_remove_entry(struct index_batch *b, const struct entry *e)
 	r = forget_stored(b, &k);
 	if (r < 0)
 		return r;
-	key = bytes_of(&k);
+	key = index_bytes_of(&k);
 	index_db_delete(b, INDEX_CF_ENTRIES, &key);
+	index_db_delete(b, INDEX_CF_USES, &key);
+	index_db_delete(b, INDEX_CF_PINS, &key);
 	return 0;
 }
 
@@ -184,7 +179,7 @@ static int find_by_prefix(struct index *ix, struct buf *k,
 
 	if (buf_error(k))
 		return buf_error(k);
-	prefix = bytes_of(k);
+	prefix = index_bytes_of(k);
 	r = index_db_each(ix, INDEX_CF_ENTRIES, &prefix, find_each, &find);
 	if (r < 0)
 		return r;
@@ -264,7 +259,7 @@ static int find_newest(struct newest *n)
 			  NULL);
 	if (buf_error(&k))
 		return buf_error(&k);
-	prefix = bytes_of(&k);
+	prefix = index_bytes_of(&k);
 	n->prefix_len = prefix.len;
 	r = index_db_each(n->ix, INDEX_CF_RECENCY, &prefix, newest_each, n);
 	if (r < 0)
@@ -324,180 +319,138 @@ int index_each_entry(struct index *ix, const char *tenant,
 	index_key_strings(&k, tenant, namespace, name, NULL);
 	if (buf_error(&k))
 		return buf_error(&k);
-	prefix = tenant ? bytes_of(&k) : (struct index_bytes){ "", 0 };
+	prefix = tenant ? index_bytes_of(&k) : (struct index_bytes){ "", 0 };
 	return index_db_each(ix, INDEX_CF_ENTRIES, &prefix, each_entry, &ctx);
 }
 
-/* Chunks, packs, stamps */
-
-int index_put_chunk(struct index_batch *b, const struct digest *chunk,
-		    const struct pack_loc *loc)
-{
-	_cleanup_buf_ struct buf v = BUF_INIT;
-	struct index_bytes key = { chunk->bytes, DIGEST_LEN }, value;
-
-	index_loc_encode(&v, loc);
-	if (buf_error(&v))
-		return buf_error(&v);
-	value = bytes_of(&v);
-	index_db_put(b, INDEX_CF_CHUNKS, &key, &value);
-	return 0;
-}
-
-int index_put_pack(struct index_batch *b, const struct digest *pack,
-		   uint64_t bytes, uint32_t chunks)
-{
-	_cleanup_buf_ struct buf v = BUF_INIT;
-	struct index_bytes key = { pack->bytes, DIGEST_LEN }, value;
-
-	index_pack_encode(&v, bytes, chunks);
-	if (buf_error(&v))
-		return buf_error(&v);
-	value = bytes_of(&v);
-	index_db_put(b, INDEX_CF_PACKS, &key, &value);
-	return 0;
-}
-
-int index_put_stamp(struct index_batch *b, enum index_blob kind,
-		    const struct digest *blob, const struct index_stamp *stamp)
-{
-	_cleanup_buf_ struct buf k = BUF_INIT, v = BUF_INIT;
-	struct index_bytes key, value;
-
-	index_key_blob(&k, kind, blob);
-	index_stamp_encode(&v, stamp);
-	if (buf_error(&k) || buf_error(&v))
-		return -ENOMEM;
-	key = bytes_of(&k);
-	value = bytes_of(&v);
-	index_db_put(b, INDEX_CF_BLOBS, &key, &value);
-	return 0;
-}
-
-int index_get_stamp(struct index *ix, enum index_blob kind,
-		    const struct digest *blob, struct index_stamp *ret_stamp)
-{
-	_cleanup_buf_ struct buf k = BUF_INIT, v = BUF_INIT;
-	struct index_bytes key, value;
-	int r;
-
-	index_key_blob(&k, kind, blob);
-	if (buf_error(&k))
-		return buf_error(&k);
-	key = bytes_of(&k);
-	r = index_db_get(ix, INDEX_CF_BLOBS, &key, &v);
-	if (r < 0)
-		return r;
-	value = bytes_of(&v);
-	r = index_stamp_decode(&value, ret_stamp);
-	if (r < 0)
-		return log_error(r, "index: bad stamp record");
-	return 0;
-}
-
-/* A lookup of many, in the order of the keys' bytes. */
-struct lookup {
-	const struct digest **sorted;
-	const char **keys; /* the same pointers, as RocksDB wants them */
-	size_t *lens;
-	const struct digest *chunks; /* the caller's order */
-	struct pack_loc *locs;
-	bool *found;
+struct each_record {
+	int (*each)(void *arg, const struct index_name *name,
+		    const struct entry *e, int err);
+	void *arg;
 };
 
-static int digest_order(const void *a, const void *b)
-{
-	return memcmp(*(const struct digest *const *)a,
-		      *(const struct digest *const *)b, DIGEST_LEN);
-}
-
-static int lookup_found(void *arg, size_t i, const struct index_bytes *value)
-{
-	struct lookup *l = arg;
-	size_t n = l->sorted[i] - l->chunks;
-	int r = index_loc_decode(value, &l->locs[n]);
-
-	if (r < 0)
-		return log_error(r, "index: bad chunk record");
-	l->found[n] = true;
-	return 0;
-}
-
-static int lookup_run(struct index *ix, struct lookup *l, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		l->sorted[i] = &l->chunks[i];
-	qsort(l->sorted, n, sizeof(*l->sorted), digest_order);
-	for (i = 0; i < n; i++) {
-		l->keys[i] = (const char *)l->sorted[i]->bytes;
-		l->lens[i] = DIGEST_LEN;
-	}
-	return index_db_get_many(ix, INDEX_CF_CHUNKS, l->keys, l->lens, n,
-				 lookup_found, l);
-}
-
-int index_get_chunks(struct index *ix, const struct digest *chunks, size_t n,
-		     struct pack_loc *ret_locs, bool *ret_found)
-{
-	_cleanup_free_ const struct digest **sorted = NULL;
-	_cleanup_free_ const char **keys = NULL;
-	_cleanup_free_ size_t *lens = NULL;
-	struct lookup l;
-
-	if (n == 0)
-		return 0;
-	sorted = calloc(n, sizeof(*sorted));
-	keys = calloc(n, sizeof(*keys));
-	lens = calloc(n, sizeof(*lens));
-	if (!sorted || !keys || !lens)
-		return -ENOMEM;
-	memset(ret_found, 0, n * sizeof(*ret_found));
-	l = (struct lookup){ sorted, keys, lens, chunks, ret_locs, ret_found };
-	return lookup_run(ix, &l, n);
-}
-
-/* Statistics */
-
-static int stats_entry(void *arg, const struct index_bytes *key,
+static int each_record(void *arg, const struct index_bytes *key,
 		       const struct index_bytes *value)
 {
-	struct index_stats *stats = arg;
+	struct each_record *each = arg;
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	struct index_name name;
+	int r = index_name_decode(key, &name);
 
-	(void)key;
-	(void)value;
-	stats->entries++;
-	return 0;
-}
-
-static int stats_pack(void *arg, const struct index_bytes *key,
-		      const struct index_bytes *value)
-{
-	struct index_stats *stats = arg;
-	uint64_t bytes;
-	int r = index_pack_decode(value, &bytes);
-
-	(void)key;
 	if (r < 0)
-		return log_error(r, "index: bad pack record");
-	stats->packs++;
-	stats->pack_bytes += bytes;
-	return 0;
+		return each->each(each->arg, NULL, NULL, r);
+	r = entry_take_record(key, value, &e);
+	if (r == -ENOMEM)
+		return r;
+	return each->each(each->arg, &name, r < 0 ? NULL : &e, r);
 }
 
-int index_stats(struct index *ix, struct index_stats *ret_stats)
+int index_each_record(struct index *ix,
+		      int (*each)(void *arg, const struct index_name *name,
+				  const struct entry *e, int err),
+		      void *arg)
 {
 	const struct index_bytes all = { "", 0 };
-	struct index_stats stats = { 0 };
+	struct each_record ctx = { each, arg };
+
+	return index_db_each(ix, INDEX_CF_ENTRIES, &all, each_record, &ctx);
+}
+
+/* Times: when an entry was last used, since when it is pinned */
+
+static int put_time(struct index_batch *b, enum index_cf cf,
+		    const struct entry *e, int64_t ns)
+{
+	_cleanup_buf_ struct buf k = BUF_INIT, v = BUF_INIT;
+	struct index_bytes key, value;
+
+	index_key_entry(&k, e);
+	buf_put_u64(&v, ns);
+	if (buf_error(&k) || buf_error(&v))
+		return -ENOMEM;
+	key = index_bytes_of(&k);
+	value = index_bytes_of(&v);
+	index_db_put(b, cf, &key, &value);
+	return 0;
+}
+
+static int get_time(struct index *ix, enum index_cf cf, const struct entry *e,
+		    int64_t *ret_ns)
+{
+	_cleanup_buf_ struct buf k = BUF_INIT, v = BUF_INIT;
+	struct index_bytes key, value;
 	int r;
 
-	r = index_db_each(ix, INDEX_CF_ENTRIES, &all, stats_entry, &stats);
+	index_key_entry(&k, e);
+	if (buf_error(&k))
+		return buf_error(&k);
+	key = index_bytes_of(&k);
+	r = index_db_get(ix, cf, &key, &v);
 	if (r < 0)
 		return r;
-	r = index_db_each(ix, INDEX_CF_PACKS, &all, stats_pack, &stats);
-	if (r < 0)
-		return r;
-	*ret_stats = stats;
+	value = index_bytes_of(&v);
+	r = index_time_decode(&value, ret_ns);
+	return r < 0 ? log_error(r, "index: bad time of %s@%s", e->name,
+				 e->key) :
+		       0;
+}
+
+int index_put_use(struct index_batch *b, const struct entry *e, int64_t used_ns)
+{
+	return put_time(b, INDEX_CF_USES, e, used_ns);
+}
+
+int index_get_use(struct index *ix, const struct entry *e, int64_t *ret_used_ns)
+{
+	return get_time(ix, INDEX_CF_USES, e, ret_used_ns);
+}
+
+int index_put_pin(struct index_batch *b, const struct entry *e, int64_t ns)
+{
+	return put_time(b, INDEX_CF_PINS, e, ns);
+}
+
+int index_get_pin(struct index *ix, const struct entry *e, int64_t *ret_ns)
+{
+	return get_time(ix, INDEX_CF_PINS, e, ret_ns);
+}
+
+int index_remove_pin(struct index_batch *b, const struct entry *e)
+{
+	_cleanup_buf_ struct buf k = BUF_INIT;
+	struct index_bytes key;
+
+	index_key_entry(&k, e);
+	if (buf_error(&k))
+		return buf_error(&k);
+	key = index_bytes_of(&k);
+	index_db_delete(b, INDEX_CF_PINS, &key);
 	return 0;
+}
+
+static const struct index_bytes collected_key = { "collected", 9 };
+
+int index_put_collected(struct index_batch *b, int64_t ns)
+{
+	_cleanup_buf_ struct buf v = BUF_INIT;
+	struct index_bytes value;
+
+	buf_put_u64(&v, ns);
+	if (buf_error(&v))
+		return buf_error(&v);
+	value = index_bytes_of(&v);
+	index_db_put(b, INDEX_CF_DEFAULT, &collected_key, &value);
+	return 0;
+}
+
+int index_get_collected(struct index *ix, int64_t *ret_ns)
+{
+	_cleanup_buf_ struct buf v = BUF_INIT;
+	struct index_bytes value;
+	int r = index_db_get(ix, INDEX_CF_DEFAULT, &collected_key, &v);
+
+	if (r < 0)
+		return r;
+	value = index_bytes_of(&v);
+	return index_time_decode(&value, ret_ns);
 }

@@ -5,13 +5,18 @@
  *
  * Column families and their keys (strings NUL-terminated, integers big-endian
  * so that byte order is numeric order):
- *	default	  "format" -> u32
+ *	default	  "format" -> u32; "collected" -> time of the last collection
  *	entries	  tenant namespace name key -> entry blob
  *	recency	  tenant namespace name branch ~created_ns key -> empty
  *		  (each entry twice where it has a branch: once under "")
  *	chunks	  digest -> pack digest, off u32, len u32, flags u8
  *	packs	  digest -> bytes u64, chunks u32
  *	blobs	  kind u8, digest -> stamp (struct index_stamp)
+ *	uses	  as entries -> when it was last used (none: never but made)
+ *	pins	  as entries -> since when it is pinned
+ *
+ * Format 2 has the families uses and pins, which are made where a store of
+ * format 1 is opened; nothing else differs.
  */
 #ifndef LARDER_INDEX_H
 #define LARDER_INDEX_H
@@ -24,7 +29,7 @@
 #include "entry.h"
 #include "pack.h"
 
-#define INDEX_FORMAT 1u
+#define INDEX_FORMAT 2u
 
 struct index;
 struct index_batch;
@@ -72,7 +77,24 @@ int index_put_pack(struct index_batch *b, const struct digest *pack,
 		   uint64_t bytes, uint32_t chunks);
 int index_put_stamp(struct index_batch *b, enum index_blob kind,
 		    const struct digest *blob, const struct index_stamp *stamp);
+int index_remove_chunk(struct index_batch *b, const struct digest *chunk);
+int index_remove_pack(struct index_batch *b, const struct digest *pack);
+int index_remove_stamp(struct index_batch *b, enum index_blob kind,
+		       const struct digest *blob);
+
+/* With its recency records, its last use and its pin. */
 int index_remove_entry(struct index_batch *b, const struct entry *e);
+
+/* When an entry was last used, and since when it is pinned (ns since 1970).
+ * Both belong to the key: an entry that replaces another has them too. The
+ * _get functions give -ENOENT where there is none. */
+int index_put_use(struct index_batch *b, const struct entry *e,
+		  int64_t used_ns);
+int index_get_use(struct index *ix, const struct entry *e,
+		  int64_t *ret_used_ns);
+int index_put_pin(struct index_batch *b, const struct entry *e, int64_t ns);
+int index_get_pin(struct index *ix, const struct entry *e, int64_t *ret_ns);
+int index_remove_pin(struct index_batch *b, const struct entry *e);
 
 /* -ENOENT; -EBADMSG for a record that does not decode, -ESTALE for one of a
  * newer version. The functions that look at several entries pass over both. */
@@ -104,6 +126,35 @@ int index_newest_prefix(struct index *ix, const char *tenant,
 int index_each_entry(struct index *ix, const char *tenant,
 		     const char *namespace, const char *name,
 		     int (*each)(void *arg, const struct entry *e), void *arg);
+
+/* When the store was last collected (ns since 1970). -ENOENT: never. */
+int index_put_collected(struct index_batch *b, int64_t ns);
+int index_get_collected(struct index *ix, int64_t *ret_ns);
+
+/* What an entry's record is filed under; borrowed strings. */
+struct index_name {
+	const char *tenant, *namespace, *name, *key;
+};
+
+/* Every record of an entry, of whatever tenant. `e` is NULL, and `err` says
+ * why, for one that cannot be used (-EBADMSG, -ESTALE: a newer version);
+ * `name` is NULL where not even its key is one. As index_each_entry(). */
+int index_each_record(struct index *ix,
+		      int (*each)(void *arg, const struct index_name *name,
+				  const struct entry *e, int err),
+		      void *arg);
+
+/* The records of all chunks whose digest begins with the byte `first`; `loc`
+ * is NULL for one that does not decode. And those of all packs; `bytes` is 0
+ * for such a one. */
+int index_each_chunk(struct index *ix, uint8_t first,
+		     int (*each)(void *arg, const struct digest *chunk,
+				 const struct pack_loc *loc),
+		     void *arg);
+int index_each_pack(struct index *ix,
+		    int (*each)(void *arg, const struct digest *pack,
+				uint64_t bytes),
+		    void *arg);
 
 /* Looks up `n` chunks at once; found[i] says whether locs[i] was filled. */
 int index_get_chunks(struct index *ix, const struct digest *chunks, size_t n,

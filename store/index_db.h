@@ -19,6 +19,8 @@ enum index_cf {
 	INDEX_CF_CHUNKS,
 	INDEX_CF_PACKS,
 	INDEX_CF_BLOBS,
+	INDEX_CF_USES,
+	INDEX_CF_PINS,
 	INDEX_CF_COUNT,
 };
 
@@ -27,6 +29,11 @@ struct index_bytes {
 	const void *data;
 	size_t len;
 };
+
+static inline struct index_bytes index_bytes_of(const struct buf *b)
+{
+	return (struct index_bytes){ .data = b->data, .len = b->len };
+}
 
 /* The value of `key`, appended to `ret_value`. -ENOENT. */
 int index_db_get(struct index *ix, enum index_cf cf,

@@ -83,6 +83,45 @@ static int decode_end(const struct cursor *c)
 	return cursor_error(c) || cursor_left(c) ? -EBADMSG : 0;
 }
 
+static const char *take_string(struct cursor *c)
+{
+	size_t left = cursor_left(c);
+	const char *text = (const char *)c->data + c->pos;
+	const char *end = left ? memchr(text, '\0', left) : NULL;
+
+	return end ? cursor_bytes(c, (size_t)(end - text) + 1) : NULL;
+}
+
+int index_name_decode(const struct index_bytes *key,
+		      struct index_name *ret_name)
+{
+	struct index_name name;
+	struct cursor c;
+
+	cursor_init(&c, key->data, key->len);
+	name.tenant = take_string(&c);
+	name.namespace = name.tenant ? take_string(&c) : NULL;
+	name.name = name.namespace ? take_string(&c) : NULL;
+	name.key = name.name ? take_string(&c) : NULL;
+	if (!name.key || decode_end(&c) < 0)
+		return -EBADMSG;
+	*ret_name = name;
+	return 0;
+}
+
+int index_time_decode(const struct index_bytes *value, int64_t *ret_ns)
+{
+	struct cursor c;
+	uint64_t ns;
+
+	cursor_init(&c, value->data, value->len);
+	ns = cursor_u64(&c);
+	if (decode_end(&c) < 0 || ns > INT64_MAX)
+		return -EBADMSG;
+	*ret_ns = (int64_t)ns;
+	return 0;
+}
+
 void index_loc_encode(struct buf *value, const struct pack_loc *loc)
 {
 	buf_put(value, loc->pack.bytes, DIGEST_LEN);

@@ -5,6 +5,7 @@
  *	chunks	pack digest, off u32, len u32, flags u8 (1: has_dict)
  *	packs	bytes u64, chunks u32
  *	blobs	bytes u64, ino u64, mtime_ns u64, ctime_ns u64
+ *	uses, pins	time in ns u64
  * Encoders append to a buffer, whose error the caller asks for; decoders give
  * -EBADMSG. No state; any thread.
  */
@@ -30,6 +31,13 @@ void index_key_blob(struct buf *key, enum index_blob kind,
  * string is borrowed from `key`. */
 int index_recency_decode(const struct index_bytes *key, size_t prefix_len,
 			 int64_t *ret_created_ns, const char **ret_key);
+
+/* The strings are borrowed from `key`, which must be four of them. */
+int index_name_decode(const struct index_bytes *key,
+		      struct index_name *ret_name);
+
+/* -EBADMSG also for a time before 1970. */
+int index_time_decode(const struct index_bytes *value, int64_t *ret_ns);
 
 void index_loc_encode(struct buf *value, const struct pack_loc *loc);
 int index_loc_decode(const struct index_bytes *value, struct pack_loc *ret_loc);

@@ -32,6 +32,13 @@ static const char *const cf_names[INDEX_CF_COUNT] = {
 	[INDEX_CF_DEFAULT] = "default", [INDEX_CF_ENTRIES] = "entries",
 	[INDEX_CF_RECENCY] = "recency", [INDEX_CF_CHUNKS] = "chunks",
 	[INDEX_CF_PACKS] = "packs",	[INDEX_CF_BLOBS] = "blobs",
+	[INDEX_CF_USES] = "uses",	[INDEX_CF_PINS] = "pins",
+};
+
+/* The format that brought a family; 1 where it is not here. */
+static const uint32_t cf_since[INDEX_CF_COUNT] = {
+	[INDEX_CF_USES] = 2,
+	[INDEX_CF_PINS] = 2,
 };
 
 static const char format_key[] = "format";
@@ -207,8 +214,39 @@ static void open_families(struct index *ix, const struct open_options *o,
 					      ix->cfs, ret_err);
 }
 
+static bool has_family(char *const *names, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* Whether a database of an older format has all families that it had then. */
+static bool is_older(const struct index *ix, const struct open_options *o,
+		     uint32_t format)
+{
+	char *err = NULL, **names;
+	bool whole = true;
+	size_t n = 0;
+
+	if (format == 0 || format >= INDEX_FORMAT)
+		return false;
+	names = rocksdb_list_column_families(o->common, ix->path, &n, &err);
+	if (err) {
+		index_error(ix, err);
+		return false;
+	}
+	for (int i = 0; i < INDEX_CF_COUNT; i++)
+		whole &= cf_since[i] > format ||
+			 has_family(names, n, cf_names[i]);
+	rocksdb_list_column_families_destroy(names, n);
+	return whole;
+}
+
 /* A creation that a crash cut short leaves families missing and no format:
- * it is done again. Anything else is not ours to change. */
+ * it is done again. An older format lacks the families that came later: they
+ * are made. Anything else is not ours to change. */
 static int open_unusual(struct index *ix, const struct open_options *o,
 			char *first_err)
 {
@@ -223,7 +261,8 @@ static int open_unusual(struct index *ix, const struct open_options *o,
 		rocksdb_free(first_err);
 		return r;
 	}
-	if (format > 0 || error_code(first_err) == -ESTALE)
+	if (error_code(first_err) == -ESTALE ||
+	    (format > 0 && !is_older(ix, o, format)))
 		return index_error(ix, first_err);
 	rocksdb_free(first_err);
 	open_families(ix, o, true, &err);
@@ -270,7 +309,7 @@ static int open_format(struct index *ix)
 	r = format_read(ix, ix->db, cf, &format);
 	if (r < 0)
 		return r;
-	if (format > 0)
+	if (format >= INDEX_FORMAT)
 		return format_check(ix, format);
 	return format_write(ix);
 }

@@ -52,6 +52,7 @@ int ingest_new_sink(struct store *s, const struct catalog_meta *root,
 	if (!in)
 		return -ENOMEM;
 	in->store = s;
+	in->holds.store = s;
 	in->progress = progress;
 	in->piece = piece ? piece : piece_to_build;
 	in->piece_ctx = piece ? ctx : in;
@@ -76,6 +77,7 @@ void ingest_free(struct ingest *in)
 	if (!in)
 		return;
 	ingest_pipeline_free(in);
+	store_holds_release(&in->holds);
 	ingest_dict_free(in);
 	catalog_build_free(in->build);
 	free(in->cut_buf);

@@ -67,6 +67,11 @@ static int publication_put(struct ingest *in, struct publication *p)
 {
 	int r;
 
+	/* Before the files are there: what nobody holds and no entry names is
+	 * garbage. */
+	r = store_holds_add(&in->holds, &p->digest);
+	if (r < 0)
+		return r;
 	r = store_put_catalog(in->store, &p->digest, p->catalog_blob.data,
 			      p->catalog_blob.len, &p->catalog_stamp);
 	if (r < 0)
@@ -141,7 +146,8 @@ static int batch_fill(struct ingest *in, const struct publication *p,
 		r = index_put_stamp(b, INDEX_BLOB_FOREIGN, &p->digest,
 				    &p->placement_stamp);
 	if (r == 0 && e)
-		r = index_put_entry(b, e);
+		r = in->result.published ? index_put_entry(b, e) :
+					   index_put_use(b, e, clock_wall_ns());
 	return r;
 }
 
@@ -205,11 +211,13 @@ int ingest_commit(struct ingest *in, struct entry *e,
 	if (r < 0)
 		return r;
 	fill_result(in, &p);
+	store_publish_begin(in->store);
 	if (e) {
 		fill_entry(in, e);
 		in->result.published = !is_stored(in, e);
 	}
-	r = index_publish(in, &p, in->result.published ? e : NULL);
+	r = index_publish(in, &p, e);
+	store_publish_end(in->store);
 	if (r < 0)
 		return r;
 	*ret_result = in->result;

@@ -109,9 +109,10 @@ struct ingest {
 	struct codec_dict *dict;
 	atomic_bool dict_decided;
 
-	pthread_mutex_t lock; /* guards changes of `chunks`; readers in the
-			       * driving thread need none */
+	pthread_mutex_t lock; /* guards `holds`, and changes of `chunks`;
+			       * readers in the driving thread need none */
 	struct dmap chunks;
+	struct store_holds holds; /* packs that are used, and the catalog */
 };
 
 /* ingest.c */
@@ -180,7 +181,11 @@ int ingest_pack_add(struct ingest *in, struct ingest_chunk *c,
 		    const void *frame, size_t frame_len);
 int ingest_packs_finish(struct ingest *in); /* all are synced and named */
 
-/* Ends the claims on the packs; those that are not kept are removed. */
+/* Keeps a pack that has a chunk of this tree until the ingest ends. Any thread.
+ * -ENOENT where it is about to go. */
+int ingest_use_pack(struct ingest *in, const struct digest *pack);
+
+/* Releases the packs; those that are not kept are removed. */
 void ingest_packs_settle(struct ingest *in, bool keep);
 void ingest_packs_free(struct ingest *in);
 

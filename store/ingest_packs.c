@@ -19,14 +19,23 @@ struct seal_job {
 	uint32_t pack;
 	struct digest name;
 	uint64_t bytes;
+	bool held;
 };
 
+/* Held before it is there, so that it is never taken for garbage. */
 static int seal_work(void *ctx, void *thread_state, void *arg)
 {
 	struct seal_job *job = arg;
+	struct ingest *in = ctx;
+	int r;
 
-	(void)ctx;
 	(void)thread_state;
+	r = pack_writer_seal(job->writer, &job->name);
+	if (r == 0)
+		r = store_hold(in->store, &job->name);
+	if (r < 0)
+		return r;
+	job->held = true;
 	return pack_writer_commit(job->writer, &job->name, &job->bytes);
 }
 
@@ -35,14 +44,12 @@ static int seal_done(void *ctx, void *arg, int err)
 	_cleanup_free_ struct seal_job *job = arg;
 	struct ingest *in = ctx;
 	struct ingest_pack *p = &in->packs[job->pack];
-	int r;
 
 	pack_writer_free(job->writer);
+	if (err < 0 && job->held)
+		store_pack_settle(in->store, &job->name, &p->first, false);
 	if (err < 0)
 		return err;
-	r = store_pack_claim(in->store, &job->name);
-	if (r < 0)
-		return r;
 	p->name = job->name;
 	p->bytes = job->bytes;
 	p->sealed = true;
@@ -145,6 +152,13 @@ int ingest_packs_finish(struct ingest *in)
 	for (c = in->fresh_first; c; c = c->next_fresh)
 		c->loc.pack = in->packs[c->pack].name;
 	return 0;
+}
+
+int ingest_use_pack(struct ingest *in, const struct digest *pack)
+{
+	LOCK_SCOPE(&in->lock);
+
+	return store_holds_use(&in->holds, pack);
 }
 
 void ingest_packs_settle(struct ingest *in, bool keep)

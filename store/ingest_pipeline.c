@@ -261,9 +261,12 @@ int ingest_add_known(struct ingest *in, uint32_t node,
 		     const struct digest *chunk, uint64_t len,
 		     const struct pack_loc *loc)
 {
+	int r = chunk ? ingest_use_pack(in, &loc->pack) : 0;
 	struct ingest_item *it;
-	int r = batch_item(in, node, 0, &it);
 
+	if (r < 0)
+		return r;
+	r = batch_item(in, node, 0, &it);
 	if (r < 0)
 		return r;
 	it->len = len;

@@ -168,6 +168,8 @@ static bool pack_usable(struct ingest *in, const struct digest *name)
 {
 	struct pack *p;
 
+	if (ingest_use_pack(in, name) < 0)
+		return false;
 	if (pack_cache_get(in->store->packs, name, &p) < 0)
 		return false;
 	pack_cache_put(in->store->packs, p);

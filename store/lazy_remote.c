@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "remote_internal.h"
 #include "remote_tree.h"
+#include "store_internal.h"
 
 struct remote_source {
 	struct lazy_source base; /* first */
@@ -147,15 +148,21 @@ static bool is_here(struct store *s, const struct digest *catalog)
 	return store_tree_open(s, catalog, &t) == 0;
 }
 
+/* Held from before it is there until the entry is. */
 int lazy_remote_bring(const struct remote *r, const struct entry *e)
 {
 	_cleanup_(remote_tree_release) struct remote_tree t = { 0 };
-	int err = 0;
+	int err = store_hold(r->store, &e->catalog);
 
+	if (err < 0)
+		return err;
 	if (!is_here(r->store, &e->catalog)) {
 		err = remote_get_tree(r, &e->catalog, &t);
 		if (err == 0)
 			err = put_tree(r->store, &e->catalog, &t);
 	}
-	return err < 0 ? err : remote_put_entry(r->store, e);
+	if (err == 0)
+		err = remote_put_entry(r->store, e);
+	store_release(r->store, &e->catalog);
+	return err;
 }

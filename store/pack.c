@@ -414,6 +414,16 @@ static int dict_error(struct pack *p, int err)
 	return err;
 }
 
+static int dict_bytes(struct pack *p, unsigned flags, uint8_t *data)
+{
+	int r = pack_bytes_at(p, flags, data, p->dict_len,
+			      sizeof(struct pack_header));
+
+	if (r == 0 && crc32c(0, data, p->dict_len) != p->dict_crc)
+		r = -EBADMSG;
+	return dict_error(p, r);
+}
+
 static int dict_read(struct pack *p, unsigned flags,
 		     struct codec_dict **ret_dict)
 {
@@ -422,12 +432,9 @@ static int dict_read(struct pack *p, unsigned flags,
 
 	if (!data)
 		return -ENOMEM;
-	r = pack_bytes_at(p, flags, data, p->dict_len,
-			  sizeof(struct pack_header));
+	r = dict_bytes(p, flags, data);
 	if (r < 0)
-		return dict_error(p, r);
-	if (crc32c(0, data, p->dict_len) != p->dict_crc)
-		return dict_error(p, -EBADMSG);
+		return r;
 	r = codec_dict_new(data, p->dict_len, 0, ret_dict);
 	return dict_error(p, r);
 }
@@ -483,6 +490,31 @@ int pack_read(struct pack *p, struct codec_ctx *ctx, uint32_t off, uint32_t len,
 	if (r < 0)
 		return r;
 	return pack_decode(p, ctx, frame, len, has_dict, flags, out, size);
+}
+
+int pack_read_frame(struct pack *p, uint32_t off, uint32_t len, void *out)
+{
+	if (!frame_is_inside(p, off, len))
+		return -EBADMSG;
+	return read_whole(p->fd, out, len, off);
+}
+
+uint32_t pack_dict_bytes(const struct pack *p)
+{
+	return p->dict_len;
+}
+
+int pack_read_dict(struct pack *p, struct buf *ret_dict)
+{
+	int r;
+
+	if (p->dict_len == 0)
+		return 0;
+	buf_put_zero(ret_dict, p->dict_len);
+	r = buf_error(ret_dict);
+	return r < 0 ? r :
+		       dict_bytes(p, 0,
+				  ret_dict->data + ret_dict->len - p->dict_len);
 }
 
 /* Verification */

@@ -40,7 +40,11 @@ int pack_writer_add(struct pack_writer *w, const struct digest *chunk,
 uint64_t pack_writer_bytes(const struct pack_writer *w);
 uint32_t pack_writer_chunks(const struct pack_writer *w);
 
-/* Writes the index, syncs and publishes. */
+/* Writes the index: no more can be added, and the name is known. For who has
+ * to know it before the pack is there. */
+int pack_writer_seal(struct pack_writer *w, struct digest *ret_name);
+
+/* Seals, where that was not done, syncs and publishes. */
 int pack_writer_commit(struct pack_writer *w, struct digest *ret_name,
 		       uint64_t *ret_bytes);
 void pack_writer_free(struct pack_writer *w); /* drops what is uncommitted */
@@ -107,6 +111,12 @@ int pack_check_index(const struct pack *p, const void *index, size_t len);
 
 /* Whether a frame may lie there. */
 bool pack_has_room(const struct pack *p, uint32_t off, uint32_t len);
+
+/* The frame as it is, and the dictionary (checked; empty where there is none),
+ * for who copies them. -EBADMSG, -EIO. */
+int pack_read_frame(struct pack *p, uint32_t off, uint32_t len, void *out);
+int pack_read_dict(struct pack *p, struct buf *ret_dict);
+uint32_t pack_dict_bytes(const struct pack *p);
 
 /* Reads the whole pack again and compares with its name and each chunk's
  * digest; `damaged` is called for each bad chunk. -EBADMSG if any. */

@@ -239,3 +239,22 @@ void pack_cache_put(struct pack_cache *pc, struct pack *p)
 {
 	slot_free(cache_release(pc, p));
 }
+
+static struct slot *cache_take_idle(struct pack_cache *pc,
+				    const struct digest *name)
+{
+	LOCK_SCOPE(&pc->lock);
+	struct slot *s = (struct slot *)dmap_find(&pc->packs, name);
+
+	if (!s || s->users > 0)
+		return NULL;
+	TAILQ_REMOVE(&pc->idle, s, idle);
+	pc->idle_count--;
+	dmap_remove(&pc->packs, &s->node);
+	return s;
+}
+
+void pack_cache_forget(struct pack_cache *pc, const struct digest *name)
+{
+	slot_free(cache_take_idle(pc, name));
+}

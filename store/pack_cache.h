@@ -24,6 +24,9 @@ int pack_cache_get(struct pack_cache *pc, const struct digest *name,
 		   struct pack **ret_pack);
 void pack_cache_put(struct pack_cache *pc, struct pack *p);
 
+/* A pack whose file was removed: closed, unless it is in use. */
+void pack_cache_forget(struct pack_cache *pc, const struct digest *name);
+
 /* Opens a pack for the caller alone, who gives it back with pack_unref(): what
  * is under the name now, and not what was there when it was cached. */
 int pack_cache_open_now(struct pack_cache *pc, const struct digest *name,

@@ -37,6 +37,8 @@ struct pack_writer {
 	uint32_t chunks;
 	uint32_t dict_len;
 	uint32_t dict_crc;
+	bool sealed; /* all is written, and `name` is valid */
+	struct digest name;
 	int err; /* sticky: what follows a failed write is no pack */
 };
 
@@ -274,15 +276,25 @@ static int writer_publish(struct pack_writer *w, const struct digest *name)
 	return 0;
 }
 
+int pack_writer_seal(struct pack_writer *w, struct digest *ret_name)
+{
+	int r = w->err;
+
+	if (r == 0 && !w->sealed)
+		r = writer_finish(w, &w->name);
+	if (r < 0)
+		return w->err = r;
+	w->sealed = true;
+	*ret_name = w->name;
+	return 0;
+}
+
 int pack_writer_commit(struct pack_writer *w, struct digest *ret_name,
 		       uint64_t *ret_bytes)
 {
 	struct digest name;
-	int r;
+	int r = pack_writer_seal(w, &name);
 
-	if (w->err)
-		return w->err;
-	r = writer_finish(w, &name);
 	if (r < 0)
 		return r;
 	r = writer_publish(w, &name);

@@ -124,6 +124,7 @@ struct pulling {
 	struct remote_result *result;
 	struct codec_ctx *codec;
 	struct digest_ctx *digest;
+	struct store_holds holds;  /* what the tree needs and brings */
 	const struct digest *name; /* of the pack that is being fetched */
 	int fd;
 	uint64_t bytes;
@@ -208,7 +209,7 @@ static int index_chunks(struct store *s, struct pack *pack,
 					     &found);
 		if (r < 0)
 			return r;
-		if (found)
+		if (found && !store_is_condemned(s, &loc.pack))
 			continue;
 		loc = (struct pack_loc){ *pack_name(pack), chunk.off, chunk.len,
 					 chunk.has_dict };
@@ -259,6 +260,9 @@ static int bring_pack(struct pulling *p, const struct digest *name)
 	int r;
 
 	p->name = name;
+	r = store_holds_add(&p->holds, name);
+	if (r < 0)
+		return r;
 	r = adopt_pack(p);
 	if (r != -ENOENT && r != -EBADMSG)
 		return r;
@@ -267,6 +271,12 @@ static int bring_pack(struct pulling *p, const struct digest *name)
 }
 
 /* --- all of them --- */
+
+/* Whether a chunk is here, and stays. */
+static bool is_kept(struct pulling *p, const struct chunks *c, uint32_t i)
+{
+	return c->found[i] && store_holds_use(&p->holds, &c->locs[i].pack) == 0;
+}
 
 static int bring_packs(struct pulling *p, const struct remote_tree *t)
 {
@@ -282,7 +292,7 @@ static int bring_packs(struct pulling *p, const struct remote_tree *t)
 		return -ENOMEM;
 	for (uint32_t i = 0; r == 0 && i < c.count; i++) {
 		r = placement_find(t->placement, i, &loc);
-		if (r == 0 && !c.found[i])
+		if (r == 0 && !is_kept(p, &c, i))
 			wanted[loc.pack] = true;
 	}
 	for (uint32_t n = 0; r == 0 && n < p->all; n++) {
@@ -294,14 +304,19 @@ static int bring_packs(struct pulling *p, const struct remote_tree *t)
 }
 
 /* Catalog and placement become files, the placement from the index. */
-static int put_tree(struct store *s, const struct digest *digest,
+static int put_tree(struct pulling *p, const struct digest *digest,
 		    const struct remote_tree *t)
 {
 	_cleanup_(chunks_release) struct chunks c = { 0 };
 	_cleanup_buf_ struct buf blob = BUF_INIT;
+	struct store *s = p->remote->store;
 	struct index_stamp stamp;
 	int r = chunks_load(&c, s, t->catalog);
 
+	for (uint32_t i = 0; r == 0 && i < c.count; i++)
+		c.found[i] = is_kept(p, &c, i);
+	if (r == 0)
+		r = store_holds_add(&p->holds, digest);
 	if (r == 0)
 		r = placement_encode(t->catalog, digest, chunks_find, &c,
 				     &blob);
@@ -321,7 +336,7 @@ static int bring_tree(struct pulling *p, const struct digest *catalog)
 
 	if (r == 0)
 		r = bring_packs(p, &t);
-	return r < 0 ? r : put_tree(p->remote->store, catalog, &t);
+	return r < 0 ? r : put_tree(p, catalog, &t);
 }
 
 static bool is_here(struct store *s, const struct digest *catalog)
@@ -343,7 +358,10 @@ int remote_put_entry(struct store *s, const struct entry *e)
 		index_batch_abort(b);
 		return r;
 	}
-	return index_batch_commit(b, true);
+	store_publish_begin(s);
+	r = index_batch_commit(b, true);
+	store_publish_end(s);
+	return r;
 }
 
 int remote_pull(const struct remote *r, const struct entry *e,
@@ -359,10 +377,16 @@ int remote_pull(const struct remote *r, const struct entry *e,
 		err = digest_ctx_new(&digest);
 	p.codec = codec;
 	p.digest = digest;
+	p.holds.store = r->store;
+	if (err == 0)
+		err = store_holds_use(&p.holds, &e->catalog);
+	if (err == -ENOENT) /* it is about to go, and so are its packs */
+		err = 0;
 	if (err == 0 && !is_here(r->store, &e->catalog))
 		err = bring_tree(&p, &e->catalog);
 	if (err == 0)
 		err = remote_put_entry(r->store, e);
+	store_holds_release(&p.holds);
 	if (err == 0)
 		*ret_result = result;
 	return err;

@@ -211,7 +211,9 @@ void store_close(struct store *s)
 	index_close(s->index);
 	map_release(&s->trees.heads);
 	dmap_release(&s->damaged, node_free);
-	dmap_release(&s->pending, node_free);
+	dmap_release(&s->held, store_hold_free);
+	dmap_release(&s->condemned, store_hold_free);
+	pthread_cond_destroy(&s->published);
 	pthread_mutex_destroy(&s->lock);
 	cleanup_close(&s->packs_fd);
 	cleanup_close(&s->catalogs_fd);
@@ -236,6 +238,7 @@ int store_open(const char *dir, struct store **ret_store)
 	s->packs_fd = s->catalogs_fd = s->placements_fd = s->plain_fd = -1;
 	s->sparse_fd = s->records_fd = -1;
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->published, NULL);
 	s->dir = strdup(dir);
 	r = s->dir ? store_start(s) : -ENOMEM;
 	if (r < 0) {
@@ -404,80 +407,6 @@ int store_find_entry(struct store *s, const char *tenant, const char *namespace,
 					  ref->name, ref->arg, ret_entry);
 	}
 	return -EINVAL;
-}
-
-struct pack_claim {
-	struct dmap_node node; /* first */
-	unsigned ingests;
-};
-
-static int claim_add(struct store *s, const struct digest *pack)
-{
-	LOCK_SCOPE(&s->lock);
-	struct pack_claim *c =
-		(struct pack_claim *)dmap_find(&s->pending, pack);
-	int r;
-
-	if (c) {
-		c->ingests++;
-		return 0;
-	}
-	c = calloc(1, sizeof(*c));
-	if (!c)
-		return -ENOMEM;
-	c->node.digest = *pack;
-	c->ingests = 1;
-	r = dmap_add(&s->pending, &c->node);
-	if (r < 0)
-		free(c);
-	return r;
-}
-
-int store_pack_claim(struct store *s, const struct digest *pack)
-{
-	char path[STORE_PATH_LEN + 1];
-	int r = claim_add(s, pack);
-
-	if (r < 0)
-		return r;
-	/* Another ingest may have given the same pack up between its
-	 * publishing here and the claim. */
-	store_path(pack, path);
-	if (faccessat(s->packs_fd, path, F_OK, 0) == 0)
-		return 0;
-	return log_error(-EIO, "pack %s is gone", path + 3);
-}
-
-static bool pack_indexed(struct store *s, const struct digest *pack,
-			 const struct digest *chunk)
-{
-	struct pack_loc loc;
-	bool found;
-
-	/* When it cannot be told, the file stays. */
-	if (index_get_chunks(s->index, chunk, 1, &loc, &found) < 0)
-		return true;
-	return found && digest_equal(&loc.pack, pack);
-}
-
-void store_pack_settle(struct store *s, const struct digest *pack,
-		       const struct digest *chunk, bool keep)
-{
-	char path[STORE_PATH_LEN + 1];
-	struct pack_claim *c;
-	LOCK_SCOPE(&s->lock);
-
-	c = (struct pack_claim *)dmap_find(&s->pending, pack);
-	if (!c || --c->ingests > 0)
-		return;
-	dmap_remove(&s->pending, &c->node);
-	free(c);
-	/* Asked under the lock: an ingest that indexes the pack does so before
-	 * it settles its claim. */
-	if (keep || pack_indexed(s, pack, chunk))
-		return;
-	store_path(pack, path);
-	unlinkat(s->packs_fd, path, 0);
 }
 
 bool store_damage_known(struct store *s, const struct digest *chunk)

@@ -25,8 +25,14 @@ struct store {
 	pthread_mutex_t lock; /* guards all below */
 	struct dmap trees;    /* open struct store_tree, not referenced */
 	struct dmap damaged;  /* chunks that were complained about */
-	struct dmap pending;  /* packs of ingests under way */
 	struct lazy *lazy;    /* NULL until a tree is lazy */
+	struct dmap held;     /* store_hold.c, as all below */
+	struct dmap condemned;
+	bool collecting; /* what is given back stays needed */
+	bool unsure;	 /* it is not known what is needed */
+	bool excluding;	 /* no publication may begin */
+	unsigned publishing;
+	pthread_cond_t published; /* one of the last two changed */
 };
 
 /* "<hh>/<hex>" of an object below its root. */
@@ -53,15 +59,71 @@ void store_put_stamp(struct store *s, enum index_blob kind,
 		     const struct digest *blob,
 		     const struct index_stamp *stamp);
 
-/*
- * Packs that an ingest published and that no index record points to yet.
- * Two ingests may make the same pack, so _settle removes the file only when
- * no other ingest claims it and the index does not know it. `chunk` is any
- * chunk of the pack. -EIO from _claim when the file was removed meanwhile.
- */
-int store_pack_claim(struct store *s, const struct digest *pack);
+/* ---- store_hold.c */
+
+void store_hold_free(struct dmap_node *n);
+
+/* Before an object is published, and before the packs are used that it needs:
+ * nothing of it goes until store_release(). _use is for what is there: -ENOENT
+ * where it is about to go. */
+int store_hold(struct store *s, const struct digest *object);
+int store_use(struct store *s, const struct digest *object);
+void store_release(struct store *s, const struct digest *object);
+
+/* What one piece of work holds, each object once, until it ends. Not locked. */
+struct store_holds {
+	struct store *store; /* constant */
+	struct dmap set;
+};
+int store_holds_add(struct store_holds *h, const struct digest *object);
+int store_holds_use(struct store_holds *h, const struct digest *object);
+void store_holds_release(struct store_holds *h);
+
+/* Releases a pack that was held and published. Two ingests may make the same
+ * one, so the file of one that is not kept is removed only when no other
+ * holds it and the index does not point to it. `chunk` is any chunk of it. */
 void store_pack_settle(struct store *s, const struct digest *pack,
 		       const struct digest *chunk, bool keep);
+
+/* Around the write that makes an entry visible, and what is read to decide on
+ * it. Not nested. */
+void store_publish_begin(struct store *s);
+void store_publish_end(struct store *s);
+
+/* Calls `change` with no publication under way and the lock held: it may read
+ * the index and write to it unsynced, and call the _locked functions. */
+int store_exclude(struct store *s, int (*change)(void *arg), void *arg);
+
+/* One collection at a time: -EBUSY. */
+int store_collect_begin(struct store *s);
+void store_collect_end(struct store *s);
+
+/* Whether somebody needs it now, or did since the collection began. */
+bool store_is_needed(struct store *s, const struct digest *catalog);
+bool store_pack_is_needed(struct store *s, const struct digest *pack);
+
+/* Condemns what nobody needs; false where somebody does. */
+bool store_condemn_catalog(struct store *s, const struct digest *catalog);
+bool store_condemn_pack(struct store *s, const struct digest *pack);
+
+bool store_is_condemned(struct store *s, const struct digest *object);
+bool store_is_condemned_locked(struct store *s, const struct digest *object);
+
+/* Removes the file of an object that is condemned still: 1, or 0 where it has
+ * been published again. */
+int store_unlink_condemned(struct store *s, int rootfd,
+			   const struct digest *object);
+
+/* Removes what is here of a sparse pack, unless an open tree reads it. Who
+ * opens such a tree later begins it anew. */
+int store_remove_sparse(struct store *s, const struct digest *pack);
+
+/* With the lock held. A tree that is closed; and, for one that is being
+ * opened: -ENOENT: it is condemned, -EAGAIN: a pack of it is, which its
+ * placement does not name any more. */
+struct store_tree;
+void store_tree_was_open(struct store *s, const struct digest *catalog);
+int store_tree_check_condemned(struct store *s, const struct store_tree *t);
 
 /* Whether every pack that the tree needs is there to be read. */
 bool store_tree_is_whole(struct store_tree *t);

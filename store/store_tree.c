@@ -22,6 +22,7 @@
 #include "store_tree.h"
 
 #define VERIFY_STEP_BYTES (256u << 10)
+#define OPEN_TRIES 3 /* of a tree that a collection is changing */
 
 static int blob_open(int rootfd, const struct digest *digest,
 		     struct index_stamp *ret_stamp)
@@ -120,7 +121,7 @@ static int catalog_load(struct store *s, const struct digest *digest,
 }
 
 static int placement_load(struct store *s, const struct digest *digest,
-			  const struct catalog *c,
+			  const struct catalog *c, bool full,
 			  struct placement **ret_placement)
 {
 	_cleanup_close_ int fd = -1;
@@ -132,7 +133,7 @@ static int placement_load(struct store *s, const struct digest *digest,
 	if (fd < 0)
 		return fd;
 	known = blob_is_known(s, INDEX_BLOB_PLACEMENT, digest, &stamp);
-	r = placement_open_fd(fd, c, digest, !known, ret_placement);
+	r = placement_open_fd(fd, c, digest, full || !known, ret_placement);
 	if (r == -EBADMSG)
 		return store_quarantine(s, s->placements_fd, "placement",
 					digest);
@@ -216,17 +217,17 @@ static int placement_remake(struct store *s, const struct digest *digest,
 }
 
 static int placement_get(struct store *s, const struct digest *digest,
-			 const struct catalog *c,
+			 const struct catalog *c, bool full,
 			 struct placement **ret_placement)
 {
-	int r = placement_load(s, digest, c, ret_placement);
+	int r = placement_load(s, digest, c, full, ret_placement);
 
 	if (r != -ENOENT && r != -EBADMSG)
 		return r;
 	r = placement_remake(s, digest, c);
 	if (r < 0)
 		return r;
-	return placement_load(s, digest, c, ret_placement);
+	return placement_load(s, digest, c, full, ret_placement);
 }
 
 static void tree_free(struct store_tree *t)
@@ -253,7 +254,7 @@ static void cleanup_unshared(struct store_tree **t)
 		tree_free(*t);
 }
 
-static int tree_load(struct store *s, const struct digest *digest,
+static int tree_load(struct store *s, const struct digest *digest, bool full,
 		     struct lazy_source *src, struct store_tree **ret_tree)
 {
 	_cleanup_(cleanup_unshared) struct store_tree *t =
@@ -270,7 +271,7 @@ static int tree_load(struct store *s, const struct digest *digest,
 	r = catalog_load(s, digest, &t->catalog);
 	if (r < 0)
 		return r;
-	r = placement_get(s, digest, t->catalog, &t->placement);
+	r = placement_get(s, digest, t->catalog, full, &t->placement);
 	if (r < 0)
 		return r;
 	t->foreign = index_get_stamp(s->index, INDEX_BLOB_FOREIGN, digest,
@@ -280,6 +281,17 @@ static int tree_load(struct store *s, const struct digest *digest,
 		return -ENOMEM;
 	*ret_tree = steal_ptr(&t);
 	return 0;
+}
+
+int store_tree_load(struct store *s, const struct digest *catalog,
+		    struct store_tree **ret_tree)
+{
+	return tree_load(s, catalog, true, NULL, ret_tree);
+}
+
+void store_tree_discard(struct store_tree *t)
+{
+	tree_free(t);
 }
 
 static bool same_source(const struct store_tree *t,
@@ -335,7 +347,8 @@ int store_tree_find(struct store *s, const struct digest *catalog,
 	return -ENOENT;
 }
 
-/* Makes `t` known unless another thread was faster. */
+/* Makes `t` known unless another thread was faster. -EAGAIN: its placement
+ * has been made anew. */
 static int tree_add(struct store *s, struct store_tree *t,
 		    struct store_tree **ret_winner)
 {
@@ -344,7 +357,9 @@ static int tree_add(struct store *s, struct store_tree *t,
 	int r;
 
 	if (!other) {
-		r = dmap_add(&s->trees, &t->node);
+		r = store_tree_check_condemned(s, t);
+		if (r == 0)
+			r = dmap_add(&s->trees, &t->node);
 		if (r < 0)
 			return r;
 	}
@@ -352,15 +367,15 @@ static int tree_add(struct store *s, struct store_tree *t,
 	return 0;
 }
 
-static int tree_open(struct store *s, const struct digest *catalog,
-		     struct lazy_source *src, struct store_tree **ret_tree)
+static int tree_open_once(struct store *s, const struct digest *catalog,
+			  struct lazy_source *src, struct store_tree **ret_tree)
 {
 	_cleanup_(cleanup_unshared) struct store_tree *t = NULL;
 	struct store_tree *winner = tree_find(s, catalog, src);
 	int r;
 
 	if (!winner) {
-		r = tree_load(s, catalog, src, &t);
+		r = tree_load(s, catalog, false, src, &t);
 		if (r < 0)
 			return r;
 		r = tree_add(s, t, &winner);
@@ -371,6 +386,16 @@ static int tree_open(struct store *s, const struct digest *catalog,
 	}
 	*ret_tree = winner;
 	return 0;
+}
+
+static int tree_open(struct store *s, const struct digest *catalog,
+		     struct lazy_source *src, struct store_tree **ret_tree)
+{
+	int tries, r = -EAGAIN;
+
+	for (tries = 0; r == -EAGAIN && tries < OPEN_TRIES; tries++)
+		r = tree_open_once(s, catalog, src, ret_tree);
+	return r == -EAGAIN ? -ENOENT : r;
 }
 
 int store_tree_open(struct store *s, const struct digest *catalog,
@@ -446,6 +471,7 @@ static bool tree_drop(struct store_tree *t)
 	if (--t->refs > 0)
 		return false;
 	dmap_remove(&t->store->trees, &t->node);
+	store_tree_was_open(t->store, &t->node.digest);
 	return true;
 }
 

@@ -50,5 +50,10 @@ int store_read_indexed(struct store *s, struct codec_ctx *ctx,
 /* Logs that a file cannot be read, since a chunk of it is `what`. */
 void store_say_damage(const struct store_tree *t, uint32_t chunk,
 		      const struct digest *digest, int err, const char *what);
+/* A tree of the caller's own: not shared, and not open as far as others can
+ * tell. The placement's checksum is compared in any case. */
+int store_tree_load(struct store *s, const struct digest *catalog,
+		    struct store_tree **ret_tree);
+void store_tree_discard(struct store_tree *t);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <rocksdb/c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -694,6 +695,123 @@ static void test_newer_format(void **state)
 	assert_null(f->ix);
 }
 
+static void put_times(struct fixture *f, const struct entry *e)
+{
+	struct index_batch *b;
+
+	assert_int_equal(index_batch_begin(f->ix, &b), 0);
+	assert_int_equal(index_put_use(b, e, 5), 0);
+	assert_int_equal(index_put_pin(b, e, 6), 0);
+	assert_int_equal(index_put_collected(b, 7), 0);
+	assert_int_equal(index_batch_commit(b, false), 0);
+}
+
+/* They belong to the key, and go with its entry. */
+static void test_times(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	struct index_batch *b;
+	int64_t ns = 0;
+
+	put(f, "app", "key-a", "", 1);
+	assert_int_equal(
+		index_get_entry(f->ix, TENANT, SPACE, "app", "key-a", &e), 0);
+	assert_int_equal(index_get_use(f->ix, &e, &ns), -ENOENT);
+	assert_int_equal(index_get_pin(f->ix, &e, &ns), -ENOENT);
+	assert_int_equal(index_get_collected(f->ix, &ns), -ENOENT);
+	put_times(f, &e);
+	put(f, "app", "key-a", "", 2);
+	assert_int_equal(index_get_use(f->ix, &e, &ns), 0);
+	assert_int_equal(ns, 5);
+	assert_int_equal(index_get_pin(f->ix, &e, &ns), 0);
+	assert_int_equal(ns, 6);
+	assert_int_equal(index_get_collected(f->ix, &ns), 0);
+	assert_int_equal(ns, 7);
+	assert_int_equal(index_batch_begin(f->ix, &b), 0);
+	assert_int_equal(index_remove_entry(b, &e), 0);
+	assert_int_equal(index_batch_commit(b, false), 0);
+	assert_int_equal(index_get_use(f->ix, &e, &ns), -ENOENT);
+	assert_int_equal(index_get_pin(f->ix, &e, &ns), -ENOENT);
+}
+
+/* Makes the database what format 1 was, or less. */
+static void make_older(struct fixture *f, const char *const *without, size_t n)
+{
+	rocksdb_column_family_handle_t *handles[16];
+	const rocksdb_options_t *each[16];
+	rocksdb_options_t *o = rocksdb_options_create();
+	char **names, *err = NULL;
+	size_t count;
+
+	put_format(f, 1, 4);
+	index_close(f->ix);
+	f->ix = NULL;
+	names = rocksdb_list_column_families(o, f->db, &count, &err);
+	assert_null(err);
+	assert_true(count <= 16);
+	for (size_t i = 0; i < count; i++)
+		each[i] = o;
+	rocksdb_t *db = rocksdb_open_column_families(o, f->db, (int)count,
+						     (const char *const *)names,
+						     each, handles, &err);
+	assert_null(err);
+	for (size_t i = 0; i < count; i++) {
+		for (size_t k = 0; k < n; k++)
+			if (strcmp(names[i], without[k]) == 0)
+				rocksdb_drop_column_family(db, handles[i],
+							   &err);
+		assert_null(err);
+		rocksdb_column_family_handle_destroy(handles[i]);
+	}
+	rocksdb_close(db);
+	rocksdb_list_column_families_destroy(names, count);
+	rocksdb_options_destroy(o);
+}
+
+static void test_older_format(void **state)
+{
+	static const char *const newer[] = { "uses", "pins" };
+	struct fixture *f = *state;
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	int64_t ns;
+
+	put(f, "app", "key-a", "", 1);
+	make_older(f, newer, 2);
+	log_set_level(0);
+	assert_int_equal(index_open(f->db, &f->ix), 0);
+	assert_int_equal(
+		index_get_entry(f->ix, TENANT, SPACE, "app", "key-a", &e), 0);
+	put_times(f, &e);
+	index_close(f->ix);
+	f->ix = NULL;
+	assert_int_equal(index_open(f->db, &f->ix), 0);
+	assert_int_equal(index_get_pin(f->ix, &e, &ns), 0);
+}
+
+/* A migration that was killed behind the first family. */
+static void test_older_format_by_half(void **state)
+{
+	static const char *const newer[] = { "pins" };
+	struct fixture *f = *state;
+
+	make_older(f, newer, 1);
+	log_set_level(0);
+	assert_int_equal(index_open(f->db, &f->ix), 0);
+}
+
+/* A family that format 1 had is damage, and not made anew. */
+static void test_older_format_damaged(void **state)
+{
+	static const char *const lost[] = { "uses", "pins", "chunks" };
+	struct fixture *f = *state;
+
+	make_older(f, lost, 3);
+	log_set_level(0);
+	assert_int_equal(index_open(f->db, &f->ix), -EBADMSG);
+	assert_null(f->ix);
+}
+
 static void test_bad_format_record(void **state)
 {
 	struct fixture *f = *state;
@@ -764,7 +882,11 @@ int main(void)
 		T(test_reopen),
 		T(test_files_do_not_pile_up),
 		T(test_second_opener),
+		T(test_times),
 		T(test_newer_format),
+		T(test_older_format),
+		T(test_older_format_by_half),
+		T(test_older_format_damaged),
 		T(test_bad_format_record),
 		T(test_damaged_database),
 		T(test_no_parent_directory),

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The files of a store: what they take on disk, and which objects they are. A
+ * file that comes or goes during the walk may be seen or not. Any thread for
+ * gc_usage(), the collection's for the rest.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "gc_internal.h"
+
+#define DISK_BLOCK 512u /* the unit of st_blocks */
+#define FILE_BLOCK 4096u
+
+typedef int (*file_fn)(void *arg, const struct digest *name,
+		       const struct stat *st);
+
+/* Less than its length where it has holes; what is set aside for a file that
+ * is being written, as RocksDB does for its logs, does not count. */
+static uint64_t disk_bytes(const struct stat *st)
+{
+	uint64_t blocks = (uint64_t)st->st_blocks * DISK_BLOCK;
+	uint64_t len = ((uint64_t)st->st_size + FILE_BLOCK - 1) &
+		       ~(uint64_t)(FILE_BLOCK - 1);
+
+	return blocks < len ? blocks : len;
+}
+
+/* "<hex>", or "<hex>.map" beside a sparse pack. */
+static int parse_name(const char *text, struct digest *ret_name)
+{
+	char hex[DIGEST_HEX_LEN + 1];
+
+	if (strlen(text) != DIGEST_HEX_LEN &&
+	    (strlen(text) != DIGEST_HEX_LEN + 4 ||
+	     strcmp(text + DIGEST_HEX_LEN, ".map") != 0))
+		return -EINVAL;
+	memcpy(hex, text, DIGEST_HEX_LEN);
+	hex[DIGEST_HEX_LEN] = '\0';
+	return digest_parse(hex, ret_name);
+}
+
+/* The regular files of a directory; `name` is that of an object, or NULL. A
+ * directory that is not there is empty. */
+static int walk_dir(int atfd, const char *path, bool objects, file_fn fn,
+		    void *arg)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	const struct dirent *de;
+	struct digest name;
+	struct stat st;
+	int r = io_opendir_at(atfd, path, &dir);
+
+	if (r == -ENOENT || r == -ENOTDIR)
+		return 0;
+	while (r == 0 && (errno = 0, de = readdir(dir))) {
+		if (objects && parse_name(de->d_name, &name) < 0)
+			continue;
+		if (fstatat(dirfd(dir), de->d_name, &st, AT_SYMLINK_NOFOLLOW) <
+			    0 ||
+		    !S_ISREG(st.st_mode))
+			continue;
+		r = fn(arg, objects ? &name : NULL, &st);
+	}
+	return r < 0 ? r : -errno;
+}
+
+static bool is_object_dir(const char *name)
+{
+	return strlen(name) == 2 && strspn(name, "0123456789abcdef") == 2;
+}
+
+/* All of <root>/<hh>/<hex>. */
+static int walk_objects(int rootfd, file_fn fn, void *arg)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	const struct dirent *de;
+	int r = io_opendir_at(rootfd, ".", &dir);
+
+	while (r == 0 && (errno = 0, de = readdir(dir)))
+		if (is_object_dir(de->d_name))
+			r = walk_dir(rootfd, de->d_name, true, fn, arg);
+	return r < 0 ? r : -errno;
+}
+
+static int add_bytes(void *arg, const struct digest *name,
+		     const struct stat *st)
+{
+	uint64_t *sum = arg;
+
+	(void)name;
+	*sum += disk_bytes(st);
+	return 0;
+}
+
+/* What is no object: the index, manifests, what was set aside, what is being
+ * written. */
+static int other_bytes(struct store *s, uint64_t *ret_bytes)
+{
+	static const char *const dirs[] = { ".",	  "db",	   "plain",
+					    "quarantine", "packs", "catalogs",
+					    "placements" };
+	uint64_t sum = 0;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(dirs) / sizeof(*dirs); i++)
+		r = walk_dir(s->fd, dirs[i], false, add_bytes, &sum);
+	if (r == 0)
+		*ret_bytes = sum;
+	return r;
+}
+
+/* ---- usage */
+
+static int add_object(void *arg, const struct digest *name,
+		      const struct stat *st)
+{
+	struct gc_usage *u = arg;
+
+	(void)name;
+	u->bytes += disk_bytes(st);
+	u->objects++;
+	return 0;
+}
+
+static uint64_t limit_of(const struct gc_limits *l, const struct gc_usage *u)
+{
+	uint64_t limit = l->max_bytes ? l->max_bytes : UINT64_MAX;
+	uint64_t room = u->bytes + u->free_bytes;
+
+	if (l->min_free_bytes == 0)
+		return limit;
+	room = room > l->min_free_bytes ? room - l->min_free_bytes : 0;
+	return room < limit ? room : limit;
+}
+
+int gc_usage(struct store *s, const struct gc_limits *limits,
+	     struct gc_usage *ret_usage)
+{
+	struct gc_usage u = { 0 };
+	struct statvfs vfs;
+	int r = other_bytes(s, &u.bytes);
+
+	if (r == 0)
+		r = walk_objects(s->packs_fd, add_object, &u);
+	if (r == 0)
+		r = walk_objects(s->catalogs_fd, add_object, &u);
+	if (r == 0)
+		r = walk_objects(s->placements_fd, add_object, &u);
+	if (r == 0)
+		r = walk_objects(s->sparse_fd, add_bytes, &u.bytes);
+	if (r == 0)
+		r = walk_objects(s->records_fd, add_bytes, &u.bytes);
+	if (r == 0 && fstatvfs(s->fd, &vfs) < 0)
+		r = -errno;
+	if (r < 0)
+		return log_error(r, "store %s: cannot be measured", s->dir);
+	u.free_bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+	u.disk_bytes = (uint64_t)vfs.f_blocks * vfs.f_frsize;
+	u.limit_bytes = limit_of(limits, &u);
+	u.over = u.bytes > u.limit_bytes ||
+		 (limits->max_objects && u.objects > limits->max_objects);
+	*ret_usage = u;
+	return 0;
+}
+
+/* ---- the maps */
+
+/* A member of `bytes`, made where it is missing. */
+static int map_member(struct dmap *m, const struct digest *name, size_t bytes,
+		      struct dmap_node **ret_node)
+{
+	struct dmap_node *n = dmap_find(m, name);
+
+	if (!n) {
+		n = calloc(1, bytes);
+		if (!n)
+			return -ENOMEM;
+		n->digest = *name;
+		if (dmap_add(m, n) < 0) {
+			free(n);
+			return -ENOMEM;
+		}
+	}
+	*ret_node = n;
+	return 0;
+}
+
+int gc_find_pack(struct gc *g, const struct digest *name,
+		 struct gc_pack **ret_pack)
+{
+	return map_member(&g->packs, name, sizeof(struct gc_pack),
+			  (struct dmap_node **)ret_pack);
+}
+
+int gc_find_blob(struct gc *g, const struct digest *name,
+		 struct gc_blob **ret_blob)
+{
+	return map_member(&g->blobs, name, sizeof(struct gc_blob),
+			  (struct dmap_node **)ret_blob);
+}
+
+int gc_each(struct dmap *m, int (*each)(struct gc *g, struct dmap_node *n),
+	    struct gc *g)
+{
+	struct dmap_node *n;
+	size_t pos = 0;
+	int r = 0;
+
+	while (r == 0 && (n = map_next(&m->heads, &pos, NULL)))
+		for (; r == 0 && n; n = n->next)
+			r = each(g, n);
+	return r;
+}
+
+static void pack_free(struct dmap_node *n)
+{
+	free(((struct gc_pack *)n)->offs);
+	free(n);
+}
+
+static void node_free(struct dmap_node *n)
+{
+	free(n);
+}
+
+void gc_files_release(struct gc *g)
+{
+	dmap_release(&g->packs, pack_free);
+	dmap_release(&g->blobs, node_free);
+	dmap_release(&g->holds, node_free);
+}
+
+/* ---- scanning */
+
+static int note_pack(void *arg, const struct digest *name,
+		     const struct stat *st)
+{
+	struct gc_pack *p;
+	int r = gc_find_pack(arg, name, &p);
+
+	if (r < 0)
+		return r;
+	p->on_disk = true;
+	p->disk_bytes = disk_bytes(st);
+	p->bytes = (uint64_t)st->st_size;
+	p->mtime_ns = clock_timespec_ns(&st->st_mtim);
+	return 0;
+}
+
+/* The map's disk space is counted with it, in whatever order they come. */
+static int note_sparse(void *arg, const struct digest *name,
+		       const struct stat *st)
+{
+	struct gc_pack *p;
+	int r = gc_find_pack(arg, name, &p);
+
+	if (r < 0)
+		return r;
+	p->sparse = true;
+	p->sparse_bytes += disk_bytes(st);
+	return 0;
+}
+
+static int forget_sparse(struct gc *g, struct dmap_node *n)
+{
+	(void)g;
+	((struct gc_pack *)n)->sparse_bytes = 0;
+	return 0;
+}
+
+static int note_record(void *arg, const struct digest *name,
+		       const struct stat *st)
+{
+	struct gc_blob *b;
+	int r = gc_find_blob(arg, name, &b);
+
+	if (r < 0)
+		return r;
+	if (!b->record)
+		b->disk_bytes += disk_bytes(st);
+	b->record = true;
+	return 0;
+}
+
+static int note_catalog(void *arg, const struct digest *name,
+			const struct stat *st)
+{
+	struct gc_blob *b;
+	int r = gc_find_blob(arg, name, &b);
+
+	if (r < 0)
+		return r;
+	if (!b->catalog)
+		b->disk_bytes += disk_bytes(st);
+	b->catalog = true;
+	return 0;
+}
+
+static int note_placement(void *arg, const struct digest *name,
+			  const struct stat *st)
+{
+	struct gc_blob *b;
+	int r = gc_find_blob(arg, name, &b);
+
+	if (r < 0)
+		return r;
+	if (!b->placement)
+		b->disk_bytes += disk_bytes(st);
+	b->placement = true;
+	return 0;
+}
+
+int gc_scan(struct gc *g)
+{
+	struct store *s = g->store;
+	int r = other_bytes(s, &g->other_bytes);
+
+	gc_each(&g->packs, forget_sparse, g);
+	if (r == 0)
+		r = walk_objects(s->packs_fd, note_pack, g);
+	if (r == 0)
+		r = walk_objects(s->sparse_fd, note_sparse, g);
+	if (r == 0)
+		r = walk_objects(s->records_fd, note_record, g);
+	if (r == 0)
+		r = walk_objects(s->catalogs_fd, note_catalog, g);
+	if (r == 0)
+		r = walk_objects(s->placements_fd, note_placement, g);
+	return r < 0 ? log_error(r, "store %s: cannot be walked", s->dir) : 0;
+}
