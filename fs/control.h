@@ -2,6 +2,7 @@
 /*
  * The control server: answers the requests of fs/PROTOCOL.md, each connection
  * on a thread of its own. The methods are in control_store.c (entries),
+ * control_gc.c (what of them stays),
  * control_mount.c (mounts), control_change.c (what was changed in one) and
  * control_daemon.c; what they share is in control_internal.h.
  */
@@ -12,14 +13,16 @@
 
 #include "store/store.h"
 
+#include "keeper.h"
 #include "mounts.h"
 
 struct control;
 
 struct control_config {
 	int listen_fd;	     /* borrowed */
-	struct store *store; /* borrowed, as the next */
+	struct store *store; /* borrowed, as the next two */
 	struct mounts *mounts;
+	struct keeper *keeper;
 	const char *state_dir;
 	int supervisor_pid;
 	int wake_fd; /* eventfd; gets 1 when the last connection closes */

@@ -280,8 +280,8 @@ static int method_commit(struct control_call *call, json_t **ret_result)
 }
 
 const struct control_method control_change_methods[] = {
-	{ "diff", method_diff },
-	{ "reset", method_reset },
-	{ "commit", method_commit },
-	{ NULL, NULL },
+	{ "diff", method_diff, false },
+	{ "reset", method_reset, false },
+	{ "commit", method_commit, true },
+	{ NULL, NULL, false },
 };

@@ -40,6 +40,7 @@ static int method_status(struct control_call *call, json_t **ret_result)
 {
 	const struct control_config *config = call->config;
 	struct index_stats stats = { 0 };
+	struct gc_usage usage = { 0 };
 	_cleanup_json_ json_t *mounts = json_array(), *kept = json_array();
 	int r;
 
@@ -49,8 +50,12 @@ static int method_status(struct control_call *call, json_t **ret_result)
 	if (r < 0)
 		return control_fail(call, r, "listing the mounts");
 	index_stats(store_index(config->store), &stats);
+	r = keeper_usage(config->keeper, &usage);
+	if (r < 0)
+		return control_fail(call, r, "measuring the store");
 	*ret_result = json_pack(
-		"{s:s, s:i, s:i, s:o, s:o, s:O, s:O, s:I, s:I, s:I, s:I}",
+		"{s:s, s:i, s:i, s:o, s:o, s:O, s:O, s:I, s:I, s:I, s:I, s:I, "
+		"s:I, s:o}",
 		"version", PACKAGE_VERSION, "pid", config->supervisor_pid,
 		"worker_pid", (int)getpid(), "store",
 		rpc_string(store_dir(config->store),
@@ -60,7 +65,9 @@ static int method_status(struct control_call *call, json_t **ret_result)
 		"mounts", mounts, "kept", kept, "entries",
 		(json_int_t)stats.entries, "packs", (json_int_t)stats.packs,
 		"pack_bytes", (json_int_t)stats.pack_bytes, "memory_bytes",
-		memory_bytes());
+		memory_bytes(), "bytes", (json_int_t)usage.bytes, "objects",
+		(json_int_t)usage.objects, "limit_bytes",
+		control_limit_json(&usage));
 	return 0;
 }
 
@@ -99,7 +106,7 @@ static int method_stop(struct control_call *call, json_t **ret_result)
 }
 
 const struct control_method control_daemon_methods[] = {
-	{ "status", method_status },
-	{ "stop", method_stop },
-	{ NULL, NULL },
+	{ "status", method_status, false },
+	{ "stop", method_stop, false },
+	{ NULL, NULL, false },
 };

@@ -37,9 +37,11 @@ typedef int (*control_fn)(struct control_call *call, json_t **ret_result);
 struct control_method {
 	const char *name;
 	control_fn fn;
+	bool grows; /* the store, where it succeeds */
 };
 
 extern const struct control_method control_store_methods[];
+extern const struct control_method control_gc_methods[];
 extern const struct control_method control_lookup_methods[];
 extern const struct control_method control_mount_methods[];
 extern const struct control_method control_roots_methods[];
@@ -143,6 +145,12 @@ bool control_is_taken(struct control_call *call, const struct entry *e,
 json_t *control_entry_json(const struct entry *e, bool with_parts);
 json_t *control_result_json(const struct ingest_result *r);
 json_t *control_time(int64_t ns); /* RFC 3339, UTC */
+
+/* control_gc.c: adds `used` and `pinned` to an entry object; and what a limit
+ * in bytes is, or null. */
+void control_add_times(struct control_call *call, const struct entry *e,
+		       json_t *object);
+json_t *control_limit_json(const struct gc_usage *u);
 
 /* control_mount.c: a mount object; NULL when memory is short. And mounts_each
  * and _resume's callback that appends one to a JSON array. */

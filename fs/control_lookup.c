@@ -229,6 +229,6 @@ static int method_resolve(struct control_call *call, json_t **ret_result)
 }
 
 const struct control_method control_lookup_methods[] = {
-	{ "resolve", method_resolve },
-	{ NULL, NULL },
+	{ "resolve", method_resolve, false },
+	{ NULL, NULL, false },
 };

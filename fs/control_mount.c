@@ -267,8 +267,8 @@ static int method_resume(struct control_call *call, json_t **ret_result)
 }
 
 const struct control_method control_mount_methods[] = {
-	{ "mount", method_mount },
-	{ "umount", method_umount },
-	{ "resume", method_resume },
-	{ NULL, NULL },
+	{ "mount", method_mount, false },
+	{ "umount", method_umount, false },
+	{ "resume", method_resume, false },
+	{ NULL, NULL, false },
 };

@@ -161,7 +161,10 @@ static int judge_all(struct plain *p)
 static int write_tree(struct plain *p, const struct plain_place *place)
 {
 	_cleanup_tree_ struct store_tree *t = NULL;
-	int r = store_tree_open(p->call->config->store, &place->at->base, &t);
+	int r;
+
+	gc_entry_used(p->call->config->store, &p->found.entry);
+	r = store_tree_open(p->call->config->store, &place->at->base, &t);
 
 	if (r == 0)
 		r = export_dir(t, place->dirfd, &p->self,
@@ -312,7 +315,7 @@ static int method_import_roots(struct control_call *call, json_t **ret_result)
 }
 
 const struct control_method control_plain_methods[] = {
-	{ "prepare_plain", method_prepare_plain },
-	{ "import_roots", method_import_roots },
-	{ NULL, NULL },
+	{ "prepare_plain", method_prepare_plain, false },
+	{ "import_roots", method_import_roots, true },
+	{ NULL, NULL, false },
 };

@@ -12,20 +12,20 @@
 
 #include "control_internal.h"
 
-static control_fn find_method(const char *name)
+static const struct control_method *find_method(const char *name)
 {
 	static const struct control_method *const tables[] = {
 		control_store_methods,	control_lookup_methods,
 		control_mount_methods,	control_roots_methods,
 		control_run_methods,	control_plain_methods,
 		control_change_methods, control_unused_methods,
-		control_daemon_methods,
+		control_daemon_methods, control_gc_methods,
 	};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 		for (const struct control_method *m = tables[i]; m->name; m++)
 			if (strcmp(m->name, name) == 0)
-				return m->fn;
+				return m;
 	return NULL;
 }
 
@@ -75,16 +75,21 @@ void control_refuse(struct rpc *rpc, int r)
 static int call_method(struct control_call *call, const char *name,
 		       json_t **ret_result)
 {
-	control_fn fn = name ? find_method(name) : NULL;
+	const struct control_method *method = name ? find_method(name) : NULL;
+	struct keeper *keeper = call->config->keeper;
 	int r;
 
-	if (!fn)
+	keeper_note_request(keeper);
+	if (!method)
 		return mounts_fail(&call->err, -ENOSYS, 2,
 				   "the daemon has no method %.64s; restart it "
 				   "with larder daemon restart if it is older "
 				   "than this command",
 				   name ? name : "(none)");
-	r = fn(call, ret_result);
+	r = method->fn(call, ret_result);
+	keeper_note_request(keeper);
+	if (r == 0 && method->grows)
+		keeper_note_growth(keeper);
 	/* Long work leaves the heap of its threads behind; a daemon that
 	 * lives for days gives it back. */
 	if (call->progress.report)

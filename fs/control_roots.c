@@ -232,6 +232,6 @@ static int method_commit_roots(struct control_call *call, json_t **ret_result)
 }
 
 const struct control_method control_roots_methods[] = {
-	{ "commit_roots", method_commit_roots },
-	{ NULL, NULL },
+	{ "commit_roots", method_commit_roots, true },
+	{ NULL, NULL, false },
 };

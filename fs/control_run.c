@@ -351,6 +351,6 @@ static int method_prepare(struct control_call *call, json_t **ret_result)
 }
 
 const struct control_method control_run_methods[] = {
-	{ "prepare", method_prepare },
-	{ NULL, NULL },
+	{ "prepare", method_prepare, false },
+	{ NULL, NULL, false },
 };

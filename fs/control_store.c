@@ -133,8 +133,10 @@ static int method_list(struct control_call *call, json_t **ret_result)
 	if (list.count)
 		qsort(list.all, list.count, sizeof(list.all[0]), newest_first);
 	for (size_t i = 0; i < list.count; i++) {
-		json_array_append_new(items,
-				      control_entry_json(&list.all[i], false));
+		json_t *item = control_entry_json(&list.all[i], false);
+
+		control_add_times(call, &list.all[i], item);
+		json_array_append_new(items, item);
 		entry_release(&list.all[i]);
 	}
 	free(list.all);
@@ -145,12 +147,15 @@ static int method_list(struct control_call *call, json_t **ret_result)
 static int method_show(struct control_call *call, json_t **ret_result)
 {
 	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	json_t *entry;
 	int r;
 
 	r = control_find_entry(call, &e);
 	if (r < 0)
 		return r;
-	*ret_result = json_pack("{s:o}", "entry", control_entry_json(&e, true));
+	entry = control_entry_json(&e, true);
+	control_add_times(call, &e, entry);
+	*ret_result = json_pack("{s:o}", "entry", entry);
 	return 0;
 }
 
@@ -256,6 +261,7 @@ static int open_path(struct control_call *call, struct store_tree **ret_tree,
 				   e.name, e.key, path);
 	if (r < 0)
 		return control_fail(call, r, path);
+	gc_entry_used(call->config->store, &e);
 	*ret_tree = steal_ptr(&t);
 	*ret_path = steal_ptr(&path);
 	return 0;
@@ -334,7 +340,11 @@ static int open_entry(struct control_call *call, struct entry *e,
 
 	if (r == 0)
 		r = control_find_entry(call, e);
-	return r < 0 ? r : control_open_tree(call, e, ret_tree);
+	if (r == 0)
+		r = control_open_tree(call, e, ret_tree);
+	if (r == 0)
+		gc_entry_used(call->config->store, e);
+	return r;
 }
 
 static int method_export(struct control_call *call, json_t **ret_result)
@@ -385,12 +395,12 @@ static int method_materialize(struct control_call *call, json_t **ret_result)
 }
 
 const struct control_method control_store_methods[] = {
-	{ "import", method_import },
-	{ "list", method_list },
-	{ "show", method_show },
-	{ "ls", method_ls },
-	{ "cat", method_cat },
-	{ "export", method_export },
-	{ "materialize", method_materialize },
-	{ NULL, NULL },
+	{ "import", method_import, true },
+	{ "list", method_list, false },
+	{ "show", method_show, false },
+	{ "ls", method_ls, false },
+	{ "cat", method_cat, false },
+	{ "export", method_export, false },
+	{ "materialize", method_materialize, false },
+	{ NULL, NULL, false },
 };

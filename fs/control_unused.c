@@ -95,6 +95,6 @@ void control_put_left_out(const struct control_call *call,
 }
 
 const struct control_method control_unused_methods[] = {
-	{ "unused", method_unused },
-	{ NULL, NULL },
+	{ "unused", method_unused, false },
+	{ NULL, NULL, false },
 };

@@ -33,6 +33,7 @@
 
 #include "control.h"
 #include "fetch.h"
+#include "keeper.h"
 #include "mounts.h"
 #include "rpc.h"
 #include "supervisor.h"
@@ -66,6 +67,7 @@ struct worker {
 	struct fetch *fetch;
 	struct supervisor_link *link;
 	struct mounts *mounts;
+	struct keeper *keeper;
 	struct control *control;
 	int wake_fd;	    /* eventfd: a stop, or nothing is left to do */
 	bool stop, restart; /* atomic */
@@ -91,6 +93,7 @@ static void on_stop(void *arg, bool restart)
 static int worker_open(struct worker *w, int channel_fd, int listen_fd)
 {
 	struct daemon *d = w->daemon;
+	struct keeper_limits limits;
 	struct mounts_config mc = { .state_dir = d->state_dir,
 				    .wake_fd = w->wake_fd };
 	struct control_config cc = { .listen_fd = listen_fd,
@@ -116,8 +119,13 @@ static int worker_open(struct worker *w, int channel_fd, int listen_fd)
 		r = mounts_adopt(w->mounts);
 	if (r < 0)
 		return r;
+	keeper_limits_read(&limits);
+	r = keeper_start(w->store, w->mounts, &limits, &w->keeper);
+	if (r < 0)
+		return r;
 	cc.store = w->store;
 	cc.mounts = w->mounts;
+	cc.keeper = w->keeper;
 	return control_start(&cc, &w->control);
 }
 
@@ -218,6 +226,7 @@ static int worker_signals(void)
 static void worker_free(struct worker *w)
 {
 	control_free(w->control);
+	keeper_free(w->keeper);
 	mounts_free(w->mounts);
 	supervisor_link_free(w->link);
 	fetch_free(w->fetch);
@@ -237,7 +246,7 @@ static int worker_close(struct worker *w, int status)
 	}
 	if (!mounts_end_all(w->mounts) || !quiet)
 		_exit(0);
-	worker_free(w);
+	worker_free(w); /* what the keeper does is broken off */
 	return 0;
 }
 

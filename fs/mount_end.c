@@ -16,6 +16,7 @@
 #include "store/base/clock.h"
 #include "store/base/fault.h"
 #include "store/base/log.h"
+#include "store/gc.h"
 
 #include "mounts_internal.h"
 
@@ -63,6 +64,15 @@ static bool wait_released(struct mount *mnt)
 	return mnt->discard;
 }
 
+/* It was used until now. */
+static void note_use(struct mount *mnt)
+{
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+
+	if (mount_entry(mnt, &e) == 0)
+		gc_entry_used(mnt->mounts->config.store, &e);
+}
+
 static bool keep_changes(struct mount *mnt)
 {
 	struct view_stats stats;
@@ -88,6 +98,7 @@ void *mount_reaper_main(void *arg)
 		return NULL; /* the process ends with it as it is */
 	detach_from_kernel(mnt);
 	kept = keep_changes(mnt);
+	note_use(mnt);
 	log_info("unmounted %s%s", mnt->state.dir,
 		 kept ? "; its changes are kept" : "");
 	pthread_mutex_lock(&m->lock);

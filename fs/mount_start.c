@@ -14,6 +14,8 @@
 #include "store/base/io.h"
 #include "store/base/log.h"
 
+#include "store/gc.h"
+
 #include "mounts_internal.h"
 #include "used.h"
 
@@ -286,6 +288,8 @@ int mounts_mount(struct mounts *m, const char *dir, const struct entry *e,
 		mount_unref(mnt);
 		return r;
 	}
+	if (e)
+		gc_entry_used(m->config.store, e);
 	*ret_mount = mnt;
 	return 0;
 }

@@ -203,6 +203,16 @@ bool mount_state_id_is_valid(const char *id)
 	       strspn(id, "0123456789abcdef") == MOUNT_ID_LEN;
 }
 
+/* -ESTALE: by a later version, which may have changed all else. */
+static int check_format(const json_t *j)
+{
+	const json_t *format = json_object_get(j, "format");
+
+	if (!json_is_integer(format) || json_integer_value(format) < 1)
+		return -EBADMSG;
+	return json_integer_value(format) > STATE_FORMAT ? -ESTALE : 0;
+}
+
 static int parse_fields(json_t *j, struct mount_state *s)
 {
 	int read_only, allow_other, suid_dev, stateful_open, over_files = 0;
@@ -270,7 +280,9 @@ int mount_state_parse(const char *text, struct mount_state *ret)
 
 	if (!j)
 		return -EBADMSG;
-	r = parse_fields(j, &s);
+	r = check_format(j);
+	if (r == 0)
+		r = parse_fields(j, &s);
 	if (r == 0)
 		r = parse_tree(j, &s);
 	if (r < 0) {

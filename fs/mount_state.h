@@ -38,7 +38,9 @@ int mount_state_new_id(char ret_id[MOUNT_ID_LEN + 1]);
 
 /* JSON text, allocated; NULL when memory is short. */
 char *mount_state_text(const struct mount_state *s);
-int mount_state_parse(const char *text, struct mount_state *ret); /* -EBADMSG */
+
+/* -EBADMSG; -ESTALE: of a later version of Larder. */
+int mount_state_parse(const char *text, struct mount_state *ret);
 
 /* A string that can be an id, and so the name of a directory. */
 bool mount_state_id_is_valid(const char *id);
@@ -55,7 +57,7 @@ int mount_state_sweep(int mountsfd);
 int mount_state_save(int mountsfd, const struct mount_state *s);
 int mount_state_open(int mountsfd, const char *id, int *ret_fd);
 
-/* What mount.json of <id>/ says; -EBADMSG also where it is another's. */
+/* What mount.json of <id>/ says; -EBADMSG also where it is another's. -ESTALE. */
 int mount_state_load(int mountsfd, const char *id, struct mount_state *ret);
 
 /*

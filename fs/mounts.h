@@ -114,6 +114,13 @@ int mounts_each_kept(struct mounts *m,
 				 const char *entry, uint64_t upper_bytes,
 				 int64_t kept_ns),
 		     void *arg);
+
+/* Every tree that a mount of this state directory or a kept one needs: its base,
+ * and what commits left in its log; some more than once. -ESTALE where that
+ * cannot be told, since another version of Larder wrote it. */
+int mounts_each_tree(struct mounts *m,
+		     int (*each)(void *arg, const struct digest *catalog),
+		     void *arg);
 void mount_unref(struct mount *mnt);
 const char *mount_id(const struct mount *mnt);
 const char *mount_dir(const struct mount *mnt);

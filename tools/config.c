@@ -12,15 +12,16 @@
 
 #include "cmd.h"
 #include "config_file.h"
+#include "fs/keeper.h"
 #include "key_options.h"
 #include "schema.h"
 #include "store/base/cleanup.h"
 #include "store/base/io.h"
 #include "store/entry.h"
 
-/* What a file can say; `limits` is one level below. */
+/* What a file can say; `limits` and `store` are one level below. */
 struct config_nodes {
-	const struct yaml_node *settings[CONFIG_COUNT], *limits;
+	const struct yaml_node *settings[CONFIG_COUNT], *limits, *store;
 };
 
 #define NODE(id) offsetof(struct config_nodes, settings[id])
@@ -32,12 +33,21 @@ static const struct schema_key file_keys[] = {
 	{ "tiers", SCHEMA_MAPS, NODE(CONFIG_TIERS) },
 	{ "trusted-keys", SCHEMA_TEXTS, NODE(CONFIG_TRUSTED_KEYS) },
 	{ "limits", SCHEMA_MAP, offsetof(struct config_nodes, limits) },
+	{ "store", SCHEMA_MAP, offsetof(struct config_nodes, store) },
 	SCHEMA_END
 };
 
 static const struct schema_key limit_keys[] = { { "key-timeout", SCHEMA_TEXT,
 						  NODE(CONFIG_KEY_TIMEOUT) },
 						SCHEMA_END };
+
+static const struct schema_key store_keys[] = {
+	{ "max-size", SCHEMA_TEXT, NODE(CONFIG_MAX_SIZE) },
+	{ "max-objects", SCHEMA_TEXT, NODE(CONFIG_MAX_OBJECTS) },
+	{ "min-free", SCHEMA_TEXT, NODE(CONFIG_MIN_FREE) },
+	{ "grace", SCHEMA_TEXT, NODE(CONFIG_GRACE) },
+	SCHEMA_END
+};
 
 static const struct setting {
 	const char *name, *variable;
@@ -51,11 +61,25 @@ static const struct setting {
 	[CONFIG_TRUSTED_KEYS] = { "trusted-keys", NULL, config_read_keys },
 	[CONFIG_KEY_TIMEOUT] = { "limits.key-timeout", NULL,
 				 config_read_seconds },
+	[CONFIG_MAX_SIZE] = { "store.max-size", "LARDER_STORE_MAX_SIZE",
+			      config_read_size },
+	[CONFIG_MAX_OBJECTS] = { "store.max-objects",
+				 "LARDER_STORE_MAX_OBJECTS",
+				 config_read_count },
+	[CONFIG_MIN_FREE] = { "store.min-free", "LARDER_STORE_MIN_FREE",
+			      config_read_size },
+	[CONFIG_GRACE] = { "store.grace", "LARDER_STORE_GRACE",
+			   config_read_count },
 };
 
 const char *config_name(enum config_id id)
 {
 	return settings[id].name;
+}
+
+const char *config_variable(enum config_id id)
+{
+	return settings[id].variable;
 }
 
 const char *config_text(const struct config *c, enum config_id id)
@@ -110,6 +134,14 @@ static json_t *default_value(enum config_id id)
 				 "access", "rw");
 	case CONFIG_KEY_TIMEOUT:
 		return json_integer(KEY_TIMEOUT_DEFAULT_S);
+	case CONFIG_MAX_SIZE:
+		return json_string(KEEPER_MAX_SIZE);
+	case CONFIG_MAX_OBJECTS:
+		return json_string("none");
+	case CONFIG_MIN_FREE:
+		return json_string(KEEPER_MIN_FREE);
+	case CONFIG_GRACE:
+		return json_string(KEEPER_GRACE);
 	default:
 		return json_array();
 	}
@@ -151,6 +183,9 @@ int config_parse(struct config *c, enum config_level level, const char *file,
 	if (r == 0 && nodes.limits)
 		r = schema_read(file, nodes.limits, "limits", limit_keys,
 				&nodes, f);
+	if (r == 0 && nodes.store)
+		r = schema_read(file, nodes.store, "store", store_keys, &nodes,
+				f);
 	for (unsigned id = 0; r == 0 && id < CONFIG_COUNT; id++)
 		if (nodes.settings[id])
 			r = set_node(c, id, level, file, nodes.settings[id], f);

@@ -30,6 +30,10 @@ enum config_id {
 	CONFIG_TIERS,
 	CONFIG_TRUSTED_KEYS,
 	CONFIG_KEY_TIMEOUT,
+	CONFIG_MAX_SIZE,
+	CONFIG_MAX_OBJECTS,
+	CONFIG_MIN_FREE,
+	CONFIG_GRACE,
 	CONFIG_COUNT,
 };
 
@@ -60,6 +64,9 @@ struct config {
 
 /* As users write it, such as "limits.key-timeout". */
 const char *config_name(enum config_id id);
+
+/* The environment variable that has it; NULL: none. */
+const char *config_variable(enum config_id id);
 
 /* Reads defaults, files and environment. A file that is absent is none; one
  * that is wrong, or that others than its owner can write, is an error with

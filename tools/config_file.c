@@ -9,6 +9,7 @@
 
 #include "cmd.h"
 #include "config.h"
+#include "fs/keeper.h"
 #include "key_options.h"
 #include "mode.h"
 #include "schema.h"
@@ -55,6 +56,34 @@ int config_read_seconds(const char *file, const struct yaml_node *node,
 				     "from 1 to %u",
 				     node->key, node->text, KEY_TIMEOUT_MAX_S);
 	return made(json_integer((json_int_t)n), ret_value, f);
+}
+
+int config_read_size(const char *file, const struct yaml_node *node,
+		     json_t **ret_value, struct failure *f)
+{
+	struct keeper_size size;
+
+	if (keeper_size_parse(node->text, &size) < 0)
+		return schema_refuse(
+			file, node, f,
+			"%s: \"%.200s\" is no size; write a number "
+			"of bytes, perhaps with K, M, G or T, a part "
+			"of the disk such as 10%%, or none",
+			node->key, node->text);
+	return made(json_string(node->text), ret_value, f);
+}
+
+int config_read_count(const char *file, const struct yaml_node *node,
+		      json_t **ret_value, struct failure *f)
+{
+	uint64_t number;
+
+	if (keeper_number_parse(node->text, &number) < 0)
+		return schema_refuse(file, node, f,
+				     "%s: \"%.200s\" must be a number above 0, "
+				     "or none",
+				     node->key, node->text);
+	return made(json_string(node->text), ret_value, f);
 }
 
 int config_read_mode(const char *file, const struct yaml_node *node,

@@ -11,13 +11,15 @@
 #include "config.h"
 #include "help.h"
 #include "out.h"
+#include "spawn.h"
 #include "store/base/log.h"
 
 static const struct command *const commands[] = {
-	&cmd_run,    &cmd_init,	       &cmd_config, &cmd_key,	 &cmd_why,
-	&cmd_mount,  &cmd_umount,      &cmd_diff,   &cmd_reset,	 &cmd_commit,
-	&cmd_import, &cmd_list,	       &cmd_show,   &cmd_ls,	 &cmd_cat,
-	&cmd_export, &cmd_materialize, &cmd_status, &cmd_daemon, NULL,
+	&cmd_run,    &cmd_init,	       &cmd_config, &cmd_key,	&cmd_why,
+	&cmd_mount,  &cmd_umount,      &cmd_diff,   &cmd_reset, &cmd_commit,
+	&cmd_import, &cmd_list,	       &cmd_show,   &cmd_ls,	&cmd_cat,
+	&cmd_export, &cmd_materialize, &cmd_status, &cmd_gc,	&cmd_rm,
+	&cmd_pin,    &cmd_unpin,       &cmd_daemon, NULL,
 };
 
 static const char *command_name(const void *arg, size_t index)
@@ -70,6 +72,17 @@ static void apply_config(const struct command *cmd, const struct config *config,
 	args->mode_setting = setting(config, CONFIG_MODE);
 }
 
+/* What the daemon has to know, should this command start one. */
+static void pass_on(const struct config *config)
+{
+	static const enum config_id ids[] = { CONFIG_MAX_SIZE,
+					      CONFIG_MAX_OBJECTS,
+					      CONFIG_MIN_FREE, CONFIG_GRACE };
+
+	for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++)
+		spawn_set(config_variable(ids[i]), config_text(config, ids[i]));
+}
+
 static int run_command(const struct command *cmd, int argc, char **argv)
 {
 	_cleanup_config_ struct config config = CONFIG_INIT;
@@ -86,6 +99,7 @@ static int run_command(const struct command *cmd, int argc, char **argv)
 	if (config_open(&config, &f) < 0)
 		return out_failure(&f);
 	apply_config(cmd, &config, &args);
+	pass_on(&config);
 	log_set_level(args.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN);
 	return cmd->run(&args);
 }

@@ -29,7 +29,7 @@ struct args {
 	struct strings names; /* operands in front of `--` */
 	bool always, empty, resume, lazy, discard, force, explain, reread,
 		materialize, adopt, origin;
-	bool no_restore, commit_on_failure, ephemeral, no_wait;
+	bool no_restore, commit_on_failure, ephemeral, no_wait, dry_run;
 	bool unused, only_used;
 
 	const char **operands; /* NULL-terminated, like a command's argv */

@@ -66,6 +66,20 @@ static char *find_daemon(void)
 
 /* ---- starting it */
 
+/* What its environment has beside ours; borrowed strings. */
+static struct {
+	const char *variable, *value;
+} settings[SPAWN_SETTINGS_MAX];
+static unsigned n_settings;
+
+void spawn_set(const char *variable, const char *value)
+{
+	if (n_settings == SPAWN_SETTINGS_MAX)
+		return;
+	settings[n_settings].variable = variable;
+	settings[n_settings++].value = value;
+}
+
 static void say_and_exit(const char *what, const char *path)
 {
 	dprintf(READY_FD, "%s %s: %s\n", what, path, strerror(errno));
@@ -104,6 +118,8 @@ static void become_daemon(const char *path, int ready, int log)
 	else
 		fcntl(ready, F_SETFD, 0);
 	close_range(READY_FD + 1, ~0u, 0);
+	for (unsigned i = 0; i < n_settings; i++)
+		setenv(settings[i].variable, settings[i].value, 1);
 	execv(path, argv);
 	say_and_exit("cannot run", path);
 }

@@ -13,4 +13,9 @@ int spawn_daemon(struct failure *ret_failure);
  * The caller frees. */
 char *spawn_output(const char *const argv[]);
 
+/* A variable for the daemon's environment, should one be started. Borrowed
+ * strings; those beyond SPAWN_SETTINGS_MAX are ignored. */
+#define SPAWN_SETTINGS_MAX 8
+void spawn_set(const char *variable, const char *value);
+
 #endif

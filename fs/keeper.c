@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The keeper's thread, and collections on others. One collection at a time;
+ * who comes second waits. No lock is held during one.
+ */
+#include "keeper.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/clock.h"
+#include "store/base/log.h"
+
+#define SECOND_NS INT64_C(1000000000)
+#define LOOK_NS (30 * SECOND_NS)  /* other programs fill disks, too */
+#define QUIET_NS (5 * SECOND_NS)  /* without requests: idle */
+#define AGAIN_NS (60 * SECOND_NS) /* after one that did not help */
+#define DAY_NS (INT64_C(86400) * SECOND_NS)
+#define NICEST 19
+
+/* ioprio_set(2) has no wrapper: this thread, the idle class. */
+#define IOPRIO_WHO_PROCESS 1
+#define IOPRIO_IDLE (3 << 13)
+
+struct keeper {
+	struct store *store; /* constant, as the next two */
+	struct mounts *mounts;
+	struct keeper_limits limits;
+
+	pthread_mutex_t lock;	/* guards all below */
+	pthread_cond_t changed; /* monotonic */
+	pthread_t thread;
+	bool started, stopping;
+	bool collecting;
+	bool grown, removed; /* since the thread looked */
+	int64_t request_ns;  /* the last one, monotonic */
+	int64_t again_ns;    /* not before, where the last did not help */
+};
+
+/* ---- collecting */
+
+static uint64_t size_bytes(const struct keeper_size *size, uint64_t disk_bytes)
+{
+	return size->percent ? disk_bytes / 100 * size->percent : size->bytes;
+}
+
+static int limits_now(struct keeper *k, struct gc_limits *ret_limits)
+{
+	const struct gc_limits none = { 0 };
+	const struct keeper_limits *l = &k->limits;
+	struct gc_usage u;
+	int r = gc_usage(k->store, &none, &u);
+
+	if (r < 0)
+		return r;
+	*ret_limits = (struct gc_limits){
+		.max_bytes = size_bytes(&l->max_size, u.disk_bytes),
+		.max_objects = l->max_objects,
+		.min_free_bytes = size_bytes(&l->min_free, u.disk_bytes),
+	};
+	return 0;
+}
+
+int keeper_usage(struct keeper *k, struct gc_usage *ret_usage)
+{
+	struct gc_limits limits;
+	int r = limits_now(k, &limits);
+
+	return r < 0 ? r : gc_usage(k->store, &limits, ret_usage);
+}
+
+struct collection {
+	struct keeper *keeper;
+	void (*removed)(void *arg, const struct entry *e, int64_t used_ns,
+			enum gc_reason reason);
+	void *arg;
+};
+
+static int holds(void *arg,
+		 int (*each)(void *each_arg, const struct digest *catalog),
+		 void *each_arg)
+{
+	const struct collection *c = arg;
+
+	return mounts_each_tree(c->keeper->mounts, each, each_arg);
+}
+
+static void tell_removed(void *arg, const struct entry *e, int64_t used_ns,
+			 enum gc_reason reason)
+{
+	const struct collection *c = arg;
+
+	if (c->removed)
+		c->removed(c->arg, e, used_ns, reason);
+}
+
+static int begin(struct keeper *k)
+{
+	LOCK_SCOPE(&k->lock);
+
+	while (k->collecting && !k->stopping)
+		pthread_cond_wait(&k->changed, &k->lock);
+	if (k->stopping)
+		return -ECANCELED;
+	k->collecting = true;
+	return 0;
+}
+
+static void end(struct keeper *k)
+{
+	LOCK_SCOPE(&k->lock);
+
+	k->collecting = false;
+	pthread_cond_broadcast(&k->changed);
+}
+
+int keeper_collect(struct keeper *k, bool dry_run, struct progress *progress,
+		   void (*removed)(void *arg, const struct entry *e,
+				   int64_t used_ns, enum gc_reason reason),
+		   void *arg, struct gc_result *ret_result)
+{
+	struct collection c = { k, removed, arg };
+	struct gc_options o = {
+		.grace_ns = k->limits.grace_ns,
+		.dry_run = dry_run,
+		.holds = holds,
+		.removed = tell_removed,
+		.arg = &c,
+	};
+	int r = begin(k);
+
+	if (r < 0)
+		return r;
+	r = limits_now(k, &o.limits);
+	if (r == 0)
+		r = gc_run(k->store, &o, progress, ret_result);
+	end(k);
+	return r;
+}
+
+/* ---- the thread */
+
+static void say_removed(void *arg, const struct entry *e, int64_t used_ns,
+			enum gc_reason reason)
+{
+	(void)arg;
+	(void)used_ns;
+	log_info("collection: %s@%s removed: %s", e->name, e->key,
+		 reason == GC_UNREADABLE ? "it cannot be read" :
+					   "others were used since");
+}
+
+static int is_stopping(void *arg, const char *phase, uint64_t done_files,
+		       uint64_t all_files, uint64_t done_bytes,
+		       uint64_t all_bytes)
+{
+	struct keeper *k = arg;
+	LOCK_SCOPE(&k->lock);
+
+	(void)phase;
+	(void)done_files;
+	(void)all_files;
+	(void)done_bytes;
+	(void)all_bytes;
+	return k->stopping ? -ECANCELED : 0;
+}
+
+static void collect(struct keeper *k)
+{
+	struct progress p = { .report = is_stopping, .arg = k };
+	struct gc_result res = { .after = { .over = true } };
+	int r = keeper_collect(k, false, &p, say_removed, NULL, &res);
+	LOCK_SCOPE(&k->lock);
+
+	if (r == -ECANCELED)
+		return;
+	if (r < 0)
+		log_warn(r, "collection: broken off");
+	else if (res.removed_packs > 0 || res.removed_entries > 0)
+		log_info(
+			"collection: %llu of %llu entries removed, %llu MiB "
+			"given back",
+			(unsigned long long)res.removed_entries,
+			(unsigned long long)res.entries,
+			(unsigned long long)(res.before.bytes -
+					     (res.after.bytes <
+							      res.before.bytes ?
+						      res.after.bytes :
+						      res.before.bytes)) >>
+				20);
+	if (res.after.over)
+		k->again_ns = clock_mono_ns() + AGAIN_NS;
+}
+
+static bool is_over(struct keeper *k)
+{
+	struct gc_usage u;
+
+	return keeper_usage(k, &u) == 0 && u.over;
+}
+
+static bool is_due(struct keeper *k)
+{
+	int64_t then;
+	int r = index_get_collected(store_index(k->store), &then);
+
+	return r == -ENOENT || (r == 0 && clock_wall_ns() - then > DAY_NS);
+}
+
+/* Waits for something to look at; false at the end. *ret_idle: nobody asks for
+ * anything. */
+static bool wait_for_work(struct keeper *k, bool *ret_idle)
+{
+	int64_t look = clock_mono_ns() + LOOK_NS;
+	LOCK_SCOPE(&k->lock);
+
+	while (!k->stopping) {
+		int64_t now = clock_mono_ns(), wake = look;
+		int64_t quiet = k->request_ns + QUIET_NS;
+		bool due = k->grown || now >= look ||
+			   (k->removed && now >= quiet);
+		struct timespec ts;
+
+		*ret_idle = now >= quiet;
+		if (due && now >= k->again_ns) {
+			k->grown = false;
+			return true;
+		}
+		if (due)
+			wake = k->again_ns;
+		else if (k->removed && quiet < look)
+			wake = quiet;
+		ts = (struct timespec){ wake / SECOND_NS, wake % SECOND_NS };
+		pthread_cond_timedwait(&k->changed, &k->lock, &ts);
+	}
+	return false;
+}
+
+static bool take_removed(struct keeper *k)
+{
+	LOCK_SCOPE(&k->lock);
+	bool removed = k->removed;
+
+	k->removed = false;
+	return removed;
+}
+
+static void *keeper_main(void *arg)
+{
+	struct keeper *k = arg;
+	bool idle = false;
+
+	setpriority(PRIO_PROCESS, (id_t)gettid(), NICEST);
+	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
+	while (wait_for_work(k, &idle)) {
+		bool removed = idle && take_removed(k);
+
+		if (removed || is_over(k) || (idle && is_due(k)))
+			collect(k);
+	}
+	return NULL;
+}
+
+/* ---- from outside */
+
+int keeper_start(struct store *store, struct mounts *mounts,
+		 const struct keeper_limits *limits, struct keeper **ret_keeper)
+{
+	struct keeper *k = calloc(1, sizeof(*k));
+	pthread_condattr_t attr;
+	int r;
+
+	if (!k)
+		return -ENOMEM;
+	k->store = store;
+	k->mounts = mounts;
+	k->limits = *limits;
+	k->grown = true; /* since whenever it was looked at */
+	k->request_ns = clock_mono_ns();
+	pthread_mutex_init(&k->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&k->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	r = pthread_create(&k->thread, NULL, keeper_main, k);
+	k->started = r == 0;
+	if (r != 0) {
+		keeper_free(k);
+		return -r;
+	}
+	*ret_keeper = k;
+	return 0;
+}
+
+void keeper_stop(struct keeper *k)
+{
+	{
+		LOCK_SCOPE(&k->lock);
+
+		k->stopping = true;
+		pthread_cond_broadcast(&k->changed);
+	}
+	if (k->started)
+		pthread_join(k->thread, NULL);
+	k->started = false;
+}
+
+void keeper_free(struct keeper *k)
+{
+	if (!k)
+		return;
+	keeper_stop(k);
+	pthread_cond_destroy(&k->changed);
+	pthread_mutex_destroy(&k->lock);
+	free(k);
+}
+
+void keeper_note_request(struct keeper *k)
+{
+	LOCK_SCOPE(&k->lock);
+
+	k->request_ns = clock_mono_ns();
+}
+
+void keeper_note_growth(struct keeper *k)
+{
+	LOCK_SCOPE(&k->lock);
+
+	k->grown = true;
+	pthread_cond_broadcast(&k->changed);
+}
+
+void keeper_note_removal(struct keeper *k)
+{
+	LOCK_SCOPE(&k->lock);
+
+	k->removed = true;
+	pthread_cond_broadcast(&k->changed);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The trees that the mounts' states on disk need: bases, and what commits have
+ * left in the logs. Those of mounts are among them, whatever daemon serves
+ * them, and those of kept changes. Any thread.
+ */
+#include <dirent.h>
+#include <errno.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/io.h"
+#include "store/base/log.h"
+
+#include "mounts_internal.h"
+#include "upper_trees.h"
+
+struct trees {
+	int mountsfd;
+	int (*each)(void *arg, const struct digest *catalog);
+	void *arg;
+};
+
+static int state_trees(const struct trees *t, const struct mount_state *s)
+{
+	_cleanup_close_ int fd = -1;
+	int r = s->has_base ? t->each(t->arg, &s->base) : 0;
+
+	if (r == 0)
+		r = mount_state_open(t->mountsfd, s->id, &fd);
+	return r < 0 ? r : upper_trees(fd, t->each, t->arg);
+}
+
+/* One whose description is damaged cannot be resumed. What goes on for other
+ * reasons is not known to be needless. */
+static int id_trees(const struct trees *t, const char *id)
+{
+	struct mount_state s;
+	int r = mount_state_load(t->mountsfd, id, &s);
+
+	if (r == 0) {
+		r = state_trees(t, &s);
+		mount_state_release(&s);
+	}
+	if (r == -ENOENT || r == -EBADMSG)
+		return 0;
+	return r < 0 ? log_error(r,
+				 "the changes of the mount %s cannot be "
+				 "looked at",
+				 id) :
+		       0;
+}
+
+int mounts_each_tree(struct mounts *m,
+		     int (*each)(void *arg, const struct digest *catalog),
+		     void *arg)
+{
+	const struct trees t = { m->dirfd, each, arg };
+	_cleanup_closedir_ DIR *dir = NULL;
+	const struct dirent *de;
+	int r = io_opendir_at(m->dirfd, ".", &dir);
+
+	while (r == 0 && (errno = 0, de = readdir(dir)))
+		if (mount_state_id_is_valid(de->d_name))
+			r = id_trees(&t, de->d_name);
+	return r < 0 ? r : -errno;
+}
