@@ -12,7 +12,8 @@ row materialize rows_materialize ratio 0.6 tar-zstd "materialize, against tar --
 
 store_bytes() {
 	du -sb --apparent-size "$XDG_CACHE_HOME/larder/v1/packs" \
-		"$XDG_CACHE_HOME/larder/v1/catalogs" | awk '{ s += $1 } END { print s }'
+		"$XDG_CACHE_HOME/larder/v1/catalogs" \
+		"$XDG_CACHE_HOME/larder/v1/placements" | awk '{ s += $1 } END { print s }'
 }
 
 # Entries that are imported again go to a store without them.
