@@ -32,7 +32,8 @@ larder_setup() {
 	local assignment
 	make_xdg_dirs "$BATS_TEST_TMPDIR"
 	# A name only: as_user makes it, also from the subshell of `run`.
-	USER_DIR=$(mktemp -u /tmp/larder-user.XXXXXX)
+	USER_DIR=$(mktemp -u \
+		"${LARDER_USER_TMPDIR:-/tmp}/larder-user.XXXXXX")
 	while IFS= read -r assignment; do
 		export "${assignment?}"
 	done < <(xdg_dirs "$BATS_TEST_TMPDIR")
@@ -46,9 +47,26 @@ larder_teardown() {
 	cd / || return
 	for root in "$BATS_TEST_TMPDIR" "$USER_DIR"; do
 		[ ! -d "$root" ] || take_down "$root" || status=1
+		[ ! -d "$root" ] || no_reports "$root" || status=1
 	done
 	rm -rf --one-file-system "$USER_DIR"
 	return "$status"
+}
+
+# no_reports ROOT fails where a sanitizer found something in a daemon, which it
+# says in the daemon's log: a worker that dies of it is replaced, and what it
+# served goes on.
+no_reports() {
+	local log found=0
+	while IFS= read -r log; do
+		if grep -qE '(Address|Leak|Thread)Sanitizer|runtime error: ' \
+			"$log"; then
+			echo "teardown: a sanitizer's report in ${log#"$1"/}:" >&2
+			grep -vE '^larderd: ' "$log" | head -n 100 >&2
+			found=1
+		fi
+	done < <(find "$1" -xdev -name 'larderd.log*' -type f 2>/dev/null)
+	return "$found"
 }
 
 setup() {
