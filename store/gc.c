@@ -166,7 +166,7 @@ static int run(struct gc *g)
 		log_warn(0,
 			 "%llu trees of the store cannot be read, though their "
 			 "content may be there: no pack was removed; larder "
-			 "verify --repair may mend them",
+			 "rm takes away the entries that need them",
 			 (unsigned long long)g->result.unreadable);
 	return r;
 }

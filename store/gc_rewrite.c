@@ -405,7 +405,7 @@ static int rewrite_pack(struct rewrite *rw, struct gc_pack *p)
 	}
 	if (r == -EBADMSG || r == -ENOENT || r == -EIO) {
 		log_warn(r, "a pack of which half is dead cannot be read, and "
-			    "stays: larder verify says more");
+			    "stays");
 		p->rewrite = false;
 		return 0;
 	}
