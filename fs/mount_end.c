@@ -21,7 +21,7 @@
 #include "mounts_internal.h"
 
 #define SECOND_NS INT64_C(1000000000)
-#define UMOUNT_NS (3 * SECOND_NS) /* for the session to end after umount(2) */
+#define UMOUNT_NS (10 * SECOND_NS) /* for a session to end after umount(2) */
 #define END_NS (10 * SECOND_NS)	  /* for all mounts to go, at the end */
 #define HAND_OVER_NS (10 * SECOND_NS)
 
