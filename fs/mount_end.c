@@ -22,7 +22,7 @@
 
 #define SECOND_NS INT64_C(1000000000)
 #define UMOUNT_NS (10 * SECOND_NS) /* for a session to end after umount(2) */
-#define END_NS (10 * SECOND_NS)	  /* for all mounts to go, at the end */
+#define END_NS (10 * SECOND_NS)	   /* for all mounts to go, at the end */
 #define HAND_OVER_NS (10 * SECOND_NS)
 
 /* --- the reaper --- */
