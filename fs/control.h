@@ -3,7 +3,7 @@
  * The control server: answers the requests of fs/PROTOCOL.md, each connection
  * on a thread of its own. The methods are in control_store.c (entries),
  * control_gc.c (what of them stays),
- * control_mount.c (mounts), control_change.c (what was changed in one) and
+ * control_mount.c (mounts), control_remote.c (tiers), control_change.c (what was changed in one) and
  * control_daemon.c; what they share is in control_internal.h.
  */
 #ifndef LARDER_FS_CONTROL_H
@@ -15,6 +15,8 @@
 
 #include "keeper.h"
 #include "mounts.h"
+#include "tiers.h"
+#include "uploads.h"
 
 struct control;
 
@@ -23,6 +25,8 @@ struct control_config {
 	struct store *store; /* borrowed, as the next two */
 	struct mounts *mounts;
 	struct keeper *keeper;
+	struct tiers *tiers; /* borrowed, as the next */
+	struct uploads *uploads;
 	const char *state_dir;
 	int supervisor_pid;
 	int wake_fd; /* eventfd; gets 1 when the last connection closes */

@@ -15,7 +15,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
 
-#include "control_internal.h"
+#include "control_remote.h"
 
 #define PART_ITEMS 4096u
 
@@ -165,7 +165,23 @@ int control_new_entry(struct control_call *call, struct entry *ret_entry)
 	return 0;
 }
 
-int control_find_entry(struct control_call *call, struct entry *ret_entry)
+int control_entry_ref(struct control_call *call, struct entry_ref *ret_ref,
+		      const char **ret_text)
+{
+	int r = control_string(call, "entry", ret_text);
+
+	if (r < 0)
+		return r;
+	if (entry_ref_parse(*ret_text, ret_ref) < 0)
+		return mounts_fail(&call->err, -EINVAL, 2,
+				   "\"%.200s\" names no entry; write NAME@KEY "
+				   "(%d or more characters of the key), "
+				   "NAME@latest or NAME@branch:BRANCH",
+				   *ret_text, KEY_PREFIX_MIN);
+	return 0;
+}
+
+int control_find_here(struct control_call *call, struct entry *ret_entry)
 {
 	const char *tenant, *ns, *text = NULL;
 	struct entry_ref ref;
@@ -173,15 +189,9 @@ int control_find_entry(struct control_call *call, struct entry *ret_entry)
 
 	r = control_scope(call, &tenant, &ns);
 	if (r == 0)
-		r = control_string(call, "entry", &text);
+		r = control_entry_ref(call, &ref, &text);
 	if (r < 0)
 		return r;
-	if (entry_ref_parse(text, &ref) < 0)
-		return mounts_fail(&call->err, -EINVAL, 2,
-				   "\"%.200s\" names no entry; write NAME@KEY "
-				   "(%d or more characters of the key), "
-				   "NAME@latest or NAME@branch:BRANCH",
-				   text, KEY_PREFIX_MIN);
 	r = store_find_entry(call->config->store, tenant, ns, &ref, ret_entry);
 	if (r == -ENOENT)
 		return mounts_fail(&call->err, r, 3,
@@ -194,6 +204,49 @@ int control_find_entry(struct control_call *call, struct entry *ret_entry)
 				   "more of the key",
 				   text);
 	return r < 0 ? control_fail(call, r, text) : 0;
+}
+
+/* What the store does not have, and a tier has. A failure of a tier is told by
+ * the chain, and here it is a miss. */
+static int find_there(struct control_call *call, struct entry *ret_entry)
+{
+	_cleanup_control_remote_ struct control_remote cr = { .chain = NULL };
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	struct remote_result res;
+	struct entry_ref ref;
+	const char *text;
+	int r = control_remote_open(call, &cr);
+
+	if (r == 0)
+		r = control_entry_ref(call, &ref, &text);
+	if (r < 0 || !control_remote_can(&cr, CHAIN_READ))
+		return r < 0 ? r : -ENOENT;
+	r = remote_find_ref(&cr.remote, &ref, &e);
+	if (r == 0)
+		r = remote_pull(&cr.remote, &e, &res);
+	if (r < 0)
+		return r == -ECANCELED ? r : -ENOENT;
+	*ret_entry = e;
+	e = (struct entry)ENTRY_INIT;
+	return 0;
+}
+
+int control_find_entry(struct control_call *call, struct entry *ret_entry)
+{
+	int r = control_find_here(call, ret_entry);
+	struct mounts_error missed;
+
+	if (r != -ENOENT)
+		return r;
+	missed = call->err;
+	r = find_there(call, ret_entry);
+	if (r == -ENOENT)
+		call->err = missed;
+	else if (r == 0)
+		call->err = (struct mounts_error){ 0 };
+	else if (r == -ECANCELED)
+		return control_fail(call, r, "the entry");
+	return r;
 }
 
 int control_open_tree(struct control_call *call, const struct entry *e,

@@ -11,7 +11,7 @@
 #include "store/base/clock.h"
 #include "store/base/log.h"
 
-#include "control_internal.h"
+#include "control_remote.h"
 
 #define CHANGED_NAMED 100 /* changes during a commit that are listed */
 
@@ -276,6 +276,8 @@ static int method_commit(struct control_call *call, json_t **ret_result)
 		return r;
 	r = commit_acquired(call, mnt, &e, ret_result);
 	mount_release(mnt);
+	if (r == 0)
+		control_upload(call, &e, *ret_result);
 	return r;
 }
 

@@ -55,7 +55,7 @@ static int method_status(struct control_call *call, json_t **ret_result)
 		return control_fail(call, r, "measuring the store");
 	*ret_result = json_pack(
 		"{s:s, s:i, s:i, s:o, s:o, s:O, s:O, s:I, s:I, s:I, s:I, s:I, "
-		"s:I, s:o}",
+		"s:I, s:o, s:o}",
 		"version", PACKAGE_VERSION, "pid", config->supervisor_pid,
 		"worker_pid", (int)getpid(), "store",
 		rpc_string(store_dir(config->store),
@@ -67,7 +67,8 @@ static int method_status(struct control_call *call, json_t **ret_result)
 		"pack_bytes", (json_int_t)stats.pack_bytes, "memory_bytes",
 		memory_bytes(), "bytes", (json_int_t)usage.bytes, "objects",
 		(json_int_t)usage.objects, "limit_bytes",
-		control_limit_json(&usage));
+		control_limit_json(&usage), "uploads",
+		uploads_json(config->uploads));
 	return 0;
 }
 

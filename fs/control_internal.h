@@ -45,6 +45,7 @@ extern const struct control_method control_gc_methods[];
 extern const struct control_method control_lookup_methods[];
 extern const struct control_method control_mount_methods[];
 extern const struct control_method control_roots_methods[];
+extern const struct control_method control_remote_methods[];
 extern const struct control_method control_run_methods[];
 extern const struct control_method control_plain_methods[];
 extern const struct control_method control_change_methods[];
@@ -120,7 +121,12 @@ int control_leave_out(struct control_call *call, struct mount *mnt,
 void control_put_left_out(const struct control_call *call,
 			  const struct control_left_out *out, json_t *result);
 
-/* The entry that `entry` (a reference) names; a miss is exit 3. */
+/* The entry that `entry` (a reference) names; a miss is exit 3. _here looks
+ * in the store alone; what it does not have, _find_entry brings from the tiers
+ * of the call. */
+int control_entry_ref(struct control_call *call, struct entry_ref *ret_ref,
+		      const char **ret_text);
+int control_find_here(struct control_call *call, struct entry *ret_entry);
 int control_find_entry(struct control_call *call, struct entry *ret_entry);
 int control_open_tree(struct control_call *call, const struct entry *e,
 		      struct store_tree **ret_tree);

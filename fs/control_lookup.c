@@ -9,6 +9,8 @@
 
 #include "store/base/cleanup.h"
 
+#include "control_remote.h"
+
 /* --- what is looked for --- */
 
 static bool flag_or(const struct control_call *call, const char *name,
@@ -59,6 +61,7 @@ int control_lookup_parse(struct control_call *call,
 		.prefixes = json_object_get(call->params, "prefixes"),
 		.exact = flag_or(call, "exact", true),
 		.restore = flag_or(call, "restore", true),
+		.no_local = control_flag(call, "no_local"),
 	};
 	int r;
 
@@ -85,6 +88,7 @@ void control_lookup_release(struct control_lookup *l)
 
 struct search {
 	struct index *ix;
+	const struct remote *remote; /* NULL: the store alone */
 	const struct control_lookup *l;
 	struct control_found *found;
 };
@@ -109,6 +113,24 @@ static int take(struct search *s, int r, const char *outcome, const char *rule)
 	return 0;
 }
 
+/* What a tier has (`r`) is brought here before it is looked at; where that
+ * fails, it is none. */
+static int take_remote(struct search *s, int r, const char *outcome,
+		       const char *rule)
+{
+	struct entry *e = &s->found->entry;
+	struct remote_result res;
+
+	if (r == 0 && !s->l->only_look) {
+		r = remote_pull(s->remote, e, &res);
+		if (r < 0)
+			entry_release(e);
+	}
+	if (r < 0)
+		return r == -ECANCELED ? r : -ENOENT;
+	return take(s, 0, outcome, rule);
+}
+
 static int by_key(struct search *s)
 {
 	const struct control_lookup *l = s->l;
@@ -116,11 +138,16 @@ static int by_key(struct search *s)
 
 	if (!l->exact)
 		return -ENOENT;
-	r = index_get_entry(s->ix, l->tenant, l->namespace, l->name, l->key,
-			    &s->found->entry);
+	r = l->no_local ? -ENOENT :
+			  index_get_entry(s->ix, l->tenant, l->namespace,
+					  l->name, l->key, &s->found->entry);
 	snprintf(s->found->reason, sizeof(s->found->reason),
 		 "the key is the same");
-	return take(s, r, "exact", "key");
+	r = take(s, r, "exact", "key");
+	if (r != -ENOENT || !s->remote)
+		return r;
+	r = remote_find(s->remote, l->name, l->key, &s->found->entry);
+	return take_remote(s, r, "exact", "key");
 }
 
 static int by_prefix(struct search *s)
@@ -132,8 +159,11 @@ static int by_prefix(struct search *s)
 	json_array_foreach(l->prefixes, i, p)
 	{
 		const char *prefix = json_string_value(p);
-		int r = index_newest_prefix(s->ix, l->tenant, l->namespace,
-					    l->name, prefix, &s->found->entry);
+		int r = l->no_local ?
+				-ENOENT :
+				index_newest_prefix(s->ix, l->tenant,
+						    l->namespace, l->name,
+						    prefix, &s->found->entry);
 
 		snprintf(s->found->reason, sizeof(s->found->reason),
 			 "no entry has this key; this is the newest whose key "
@@ -146,6 +176,16 @@ static int by_prefix(struct search *s)
 	return -ENOENT;
 }
 
+static int newest(struct search *s, const char *branch)
+{
+	const struct control_lookup *l = s->l;
+
+	return l->no_local ?
+		       -ENOENT :
+		       index_newest_entry(s->ix, l->tenant, l->namespace,
+					  l->name, branch, &s->found->entry);
+}
+
 static int by_branch(struct search *s)
 {
 	const struct control_lookup *l = s->l;
@@ -153,12 +193,15 @@ static int by_branch(struct search *s)
 
 	if (!l->restore || !*l->branch)
 		return -ENOENT;
-	r = index_newest_entry(s->ix, l->tenant, l->namespace, l->name,
-			       l->branch, &s->found->entry);
+	r = newest(s, l->branch);
 	snprintf(s->found->reason, sizeof(s->found->reason),
 		 "no entry has this key; this is the newest of branch %s",
 		 l->branch);
-	return take(s, r, "partial", "branch");
+	r = take(s, r, "partial", "branch");
+	if (r != -ENOENT || !s->remote)
+		return r;
+	r = remote_find_latest(s->remote, l->name, l->branch, &s->found->entry);
+	return take_remote(s, r, "partial", "branch");
 }
 
 static int by_name(struct search *s)
@@ -168,13 +211,16 @@ static int by_name(struct search *s)
 
 	if (!l->restore)
 		return -ENOENT;
-	r = index_newest_entry(s->ix, l->tenant, l->namespace, l->name, "",
-			       &s->found->entry);
+	r = newest(s, "");
 	snprintf(s->found->reason, sizeof(s->found->reason),
 		 "no entry has this key; this is the newest of %s on any "
 		 "branch",
 		 l->name);
-	return take(s, r, "partial", "name");
+	r = take(s, r, "partial", "name");
+	if (r != -ENOENT || !s->remote)
+		return r;
+	r = remote_find_latest(s->remote, l->name, "", &s->found->entry);
+	return take_remote(s, r, "partial", "name");
 }
 
 int control_lookup(struct control_call *call, const struct control_lookup *l,
@@ -182,13 +228,20 @@ int control_lookup(struct control_call *call, const struct control_lookup *l,
 {
 	static int (*const rules[])(struct search * s) = { by_key, by_prefix,
 							   by_branch, by_name };
-	struct search s = { store_index(call->config->store), l, ret_found };
+	_cleanup_control_remote_ struct control_remote cr = { .chain = NULL };
+	struct search s = { store_index(call->config->store), NULL, l,
+			    ret_found };
+	int r;
 
 	*ret_found =
 		(struct control_found){ .outcome = "miss", .rule = "none" };
+	r = control_remote_open(call, &cr);
+	if (r < 0)
+		return r;
+	if (control_remote_can(&cr, CHAIN_READ))
+		s.remote = &cr.remote;
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-		int r = rules[i](&s);
-
+		r = rules[i](&s);
 		if (r != -ENOENT)
 			return r;
 	}
@@ -217,9 +270,10 @@ static int method_resolve(struct control_call *call, json_t **ret_result)
 
 	if (r < 0)
 		return r;
+	l.only_look = true;
 	r = control_lookup(call, &l, &f);
 	if (r < 0)
-		return control_fail(call, r, l.name);
+		return call->err.message[0] ? r : control_fail(call, r, l.name);
 	*ret_result = json_pack(
 		"{s:s, s:s, s:o, s:o}", "outcome", f.outcome, "rule", f.rule,
 		"entry",

@@ -9,7 +9,8 @@
  *	name	the newest of any branch
  *	none	there is none: a miss
  *
- * Reads the index only; any thread. Private to control*.c.
+ * Each rule asks the store and then, but for prefixes, the call's tiers; what
+ * a tier has is brought into the store. Any thread. Private to control*.c.
  */
 #ifndef LARDER_FS_CONTROL_LOOKUP_H
 #define LARDER_FS_CONTROL_LOOKUP_H
@@ -24,6 +25,8 @@ struct control_lookup {
 	const json_t *prefixes; /* array of strings, or NULL */
 	bool exact;		/* look for the key */
 	bool restore;		/* look for the branch and the name, too */
+	bool no_local;		/* ask the tiers alone */
+	bool only_look;		/* bring nothing here from a tier */
 	/* Whether an entry serves, as the exact one or as a base; -ENOENT has
 	 * the next rule's looked at. NULL: all do. */
 	int (*accept)(void *arg, const struct entry *e, bool exact);

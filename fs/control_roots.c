@@ -15,7 +15,7 @@
 #include "store/base/log.h"
 #include "store/roots.h"
 
-#include "control_internal.h"
+#include "control_remote.h"
 
 /* --- joining --- */
 
@@ -228,6 +228,7 @@ static int method_commit_roots(struct control_call *call, json_t **ret_result)
 	*ret_result =
 		control_join_json(&c.join, &c.entry, is_unchanged(&c), start);
 	control_put_left_out(call, &c.left_out, *ret_result);
+	control_upload(call, &c.entry, *ret_result);
 	return 0;
 }
 

@@ -16,7 +16,7 @@
 #include "store/base/io.h"
 #include "store/export.h"
 
-#include "control_internal.h"
+#include "control_remote.h"
 
 #define CAT_BUFFER (1u << 20)
 
@@ -78,6 +78,7 @@ static int method_import(struct control_call *call, json_t **ret_result)
 				elapsed_ms(start), "unchanged",
 				!result.published, "published",
 				result.published);
+	control_upload(call, &e, *ret_result);
 	return 0;
 }
 

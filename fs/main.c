@@ -68,6 +68,8 @@ struct worker {
 	struct supervisor_link *link;
 	struct mounts *mounts;
 	struct keeper *keeper;
+	struct tiers *tiers;
+	struct uploads *uploads;
 	struct control *control;
 	int wake_fd;	    /* eventfd: a stop, or nothing is left to do */
 	bool stop, restart; /* atomic */
@@ -119,6 +121,12 @@ static int worker_open(struct worker *w, int channel_fd, int listen_fd)
 		r = mounts_adopt(w->mounts);
 	if (r < 0)
 		return r;
+	r = tiers_new(&w->tiers);
+	if (r == 0)
+		r = uploads_new(w->store, w->tiers, d->state_dir, w->wake_fd,
+				&w->uploads);
+	if (r < 0)
+		return r;
 	keeper_limits_read(&limits);
 	r = keeper_start(w->store, w->mounts, &limits, &w->keeper);
 	if (r < 0)
@@ -126,12 +134,15 @@ static int worker_open(struct worker *w, int channel_fd, int listen_fd)
 	cc.store = w->store;
 	cc.mounts = w->mounts;
 	cc.keeper = w->keeper;
+	cc.tiers = w->tiers;
+	cc.uploads = w->uploads;
 	return control_start(&cc, &w->control);
 }
 
 static bool is_idle(struct worker *w)
 {
-	return !mounts_any(w->mounts) && !control_is_busy(w->control);
+	return !mounts_any(w->mounts) && !control_is_busy(w->control) &&
+	       !uploads_are_busy(w->uploads);
 }
 
 /* Mounts are made by clients only, so none comes after the last client. */
@@ -227,7 +238,9 @@ static void worker_free(struct worker *w)
 {
 	control_free(w->control);
 	keeper_free(w->keeper);
+	uploads_free(w->uploads);
 	mounts_free(w->mounts);
+	tiers_free(w->tiers);
 	supervisor_link_free(w->link);
 	fetch_free(w->fetch);
 	store_close(w->store);

@@ -40,6 +40,7 @@ struct remote {
 	struct progress *progress; /* NULL: none, and not to be ended by it */
 	const atomic_bool *cancelled; /* NULL: never */
 	bool background;
+	char *why; /* NULL, or TIER_WHY_MAX bytes for the cause of a failure */
 };
 
 /* Paths of objects, for tiers: TIER_PATH_MAX + 1 bytes are enough. */

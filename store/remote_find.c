@@ -23,6 +23,7 @@ struct tier_call remote_call(const struct remote *r, int64_t timeout_ns)
 		.deadline_ns = timeout_ns ? clock_mono_ns() + timeout_ns : 0,
 		.cancelled = r->cancelled,
 		.background = r->background,
+		.why = r->why,
 	};
 }
 

@@ -21,6 +21,7 @@
 #include "fs/rpc.h"
 #include "interrupt.h"
 #include "progress.h"
+#include "tiers.h"
 #include "spawn.h"
 #include "store/base/cleanup.h"
 #include "store/base/io.h"
@@ -336,6 +337,7 @@ json_t *client_scope(const char *tenant, const char *namespace)
 				    json_string(namespace));
 	if (tenant)
 		json_object_set_new(params, "tenant", json_string(tenant));
+	tiers_add(params);
 	return params;
 }
 

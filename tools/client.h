@@ -29,7 +29,7 @@ int client_call(struct client *c, const char *method, json_t *params,
 		struct failure *ret_failure);
 
 /* An object with the namespace and tenant that were asked for (NULL: the
- * default). */
+ * default), and the tiers. */
 json_t *client_scope(const char *tenant, const char *namespace);
 json_t *client_params(const struct args *args);
 

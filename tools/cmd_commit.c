@@ -44,6 +44,8 @@ static const struct option_def options[] = {
 	{ "only-used", 0, OPTION_FLAG, NULL, offsetof(struct args, only_used),
 	  "Leave out the files of the base that nobody has read since it was "
 	  "mounted (larder diff --unused lists them), in the mount too." },
+	{ "wait", 0, OPTION_FLAG, NULL, offsetof(struct args, wait),
+	  "Wait until the entry is in the remote tiers, too." },
 	OPTION_END
 };
 

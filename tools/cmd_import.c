@@ -101,6 +101,8 @@ static const struct option_def options[] = {
 	{ "reread", 0, OPTION_FLAG, NULL, offsetof(struct args, reread),
 	  "Read all files of the directory, also those that have the size and "
 	  "times they had when it was imported or materialized last." },
+	{ "wait", 0, OPTION_FLAG, NULL, offsetof(struct args, wait),
+	  "Wait until the entry is in the remote tiers, too." },
 	OPTION_END
 };
 

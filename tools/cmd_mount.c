@@ -198,6 +198,9 @@ static const struct option_def options[] = {
 	  offsetof(struct args, mount_options),
 	  "Divided by commas: ro, rw (default), allow_other, stateful-open, "
 	  "and for root suid, dev." },
+	{ "from", 0, OPTION_VALUE, "URL", offsetof(struct args, from),
+	  "A remote tier to take an entry from that is not here, in place of "
+	  "those of the configuration." },
 	{ "empty", 0, OPTION_FLAG, NULL, offsetof(struct args, empty),
 	  "Mount an empty tree to build in." },
 	{ "adopt", 0, OPTION_FLAG, NULL, offsetof(struct args, adopt),

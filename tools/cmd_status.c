@@ -94,6 +94,24 @@ static void print_kept(const json_t *kept)
 	       field_text(kept, "kept"), field_text(kept, "id"));
 }
 
+static void print_upload(const json_t *upload)
+{
+	char key[FORMAT_MAX], bytes[FORMAT_MAX];
+
+	printf("upload   %s@%s to %s", field_text(upload, "name"),
+	       format_key(field_text(upload, "key"), key),
+	       field_text(upload, "tier"));
+	if (field_flag(upload, "running"))
+		printf(", %s sent",
+		       format_bytes((uint64_t)field_number(upload, "bytes"),
+				    bytes));
+	if (*field_text(upload, "error"))
+		printf("\n         failed %lld times, last: %s",
+		       (long long)field_number(upload, "attempts"),
+		       field_text(upload, "error"));
+	putchar('\n');
+}
+
 void status_print(const struct args *args, const json_t *status)
 {
 	json_t *item;
@@ -104,6 +122,8 @@ void status_print(const struct args *args, const json_t *status)
 		print_mount(item, args->verbose);
 	json_array_foreach(json_object_get(status, "kept"), i, item)
 		print_kept(item);
+	json_array_foreach(json_object_get(status, "uploads"), i, item)
+		print_upload(item);
 }
 
 static int run(const struct args *args)

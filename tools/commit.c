@@ -17,6 +17,7 @@
 #include "fs/rpc.h"
 #include "mappings.h"
 #include "store/base/cleanup.h"
+#include "uploads.h"
 
 #define CHANGED_NAMED 5 /* paths in a warning */
 
@@ -55,9 +56,11 @@ int commit_request(const struct args *args, const char *method, json_t *params,
 	int r;
 
 	commit_describe(params, args->name, args->branch, wanted);
+	json_object_set_new(params, "wait", json_boolean(args->wait));
 	r = client_request(method, params, fds, nfds, &result);
 	if (r)
 		return r;
+	uploads_report(args->name, result);
 	if (args->json)
 		return out_json(json_incref(result));
 	commit_report(strcmp(method, "import") == 0 ? "imported" : "committed",

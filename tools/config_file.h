@@ -19,4 +19,9 @@ config_reader config_read_word, config_read_mode, config_read_tiers,
 	config_read_keys, config_read_seconds, config_read_size,
 	config_read_count;
 
+/* What is wrong with a tier's URL, and with one of its options; NULL: nothing. To
+ * stand behind what it is about. */
+const char *config_url_fault(const char *url);
+const char *config_tier_option_fault(const char *name, const char *value);
+
 #endif

@@ -10,16 +10,19 @@
 #include "cmd.h"
 #include "config.h"
 #include "help.h"
+#include "mode.h"
 #include "out.h"
 #include "spawn.h"
+#include "tiers.h"
 #include "store/base/log.h"
 
 static const struct command *const commands[] = {
-	&cmd_run,    &cmd_init,	       &cmd_config, &cmd_key,	&cmd_why,
-	&cmd_mount,  &cmd_umount,      &cmd_diff,   &cmd_reset, &cmd_commit,
-	&cmd_import, &cmd_list,	       &cmd_show,   &cmd_ls,	&cmd_cat,
-	&cmd_export, &cmd_materialize, &cmd_status, &cmd_gc,	&cmd_rm,
-	&cmd_pin,    &cmd_unpin,       &cmd_daemon, NULL,
+	&cmd_run,   &cmd_init,	 &cmd_config, &cmd_key,		&cmd_why,
+	&cmd_mount, &cmd_pull,	 &cmd_push,   &cmd_umount,	&cmd_diff,
+	&cmd_reset, &cmd_commit, &cmd_import, &cmd_list,	&cmd_show,
+	&cmd_ls,    &cmd_cat,	 &cmd_export, &cmd_materialize, &cmd_status,
+	&cmd_gc,    &cmd_rm,	 &cmd_pin,    &cmd_unpin,	&cmd_daemon,
+	NULL,
 };
 
 static const char *command_name(const void *arg, size_t index)
@@ -99,9 +102,15 @@ static int run_command(const struct command *cmd, int argc, char **argv)
 	if (config_open(&config, &f) < 0)
 		return out_failure(&f);
 	apply_config(cmd, &config, &args);
+	if (tiers_choose(&config, args.tiers, args.to, args.from, &f) < 0)
+		return out_failure(&f);
+	if (!tiers_local_writable())
+		mode_forbid_commits("--tiers, or tiers of the configuration");
 	pass_on(&config);
 	log_set_level(args.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN);
-	return cmd->run(&args);
+	r = cmd->run(&args);
+	tiers_release();
+	return r;
 }
 
 static int print_help(const char *name)

@@ -122,6 +122,13 @@ static void read_bound(const char *text, bool *ret_read, bool *ret_write)
 			    text);
 }
 
+static const char *forbidden_by; /* NULL: commits are fine */
+
+void mode_forbid_commits(const char *why)
+{
+	forbidden_by = why;
+}
+
 /* The mode that does what `mode` does, as far as it may; false where there is
  * none. */
 static bool within(enum mode mode, bool may_read, bool may_write,
@@ -163,6 +170,13 @@ int mode_choose(const char *option, const char *project, enum mode *ret_mode,
 	if (mode != asked)
 		out_note("mode %s instead of %s: ACTIONS_CACHE_MODE is %s",
 			 mode_name(mode), mode_name(asked), bound);
+	asked = mode;
+	if (forbidden_by)
+		(void)within(asked, true, false, &mode);
+	if (mode != asked)
+		out_note("mode %s instead of %s: the tier local is not "
+			 "written to (%s)",
+			 mode_name(mode), mode_name(asked), forbidden_by);
 	*ret_mode = mode;
 	return 0;
 }

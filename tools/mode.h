@@ -32,6 +32,9 @@ const char *mode_name(enum mode mode);
 bool mode_looks_up(enum mode mode);
 bool mode_commits(enum mode mode);
 
+/* From now on no mode commits; `why` (borrowed) is told. */
+void mode_forbid_commits(const char *why);
+
 /*
  * The mode to work in: `option` (--mode), else LARDER_MODE, else refresh where
  * LARDER_REBUILD is set and not 0, else `project` (of a project file or of the

@@ -21,6 +21,9 @@ const struct option_def options_common[] = {
 	  "Entries of this namespace (default: default)." },
 	{ "tenant", 0, OPTION_VALUE, "NAME", ARG(tenant),
 	  "Entries of this tenant (default: local)." },
+	{ "tiers", 0, OPTION_VALUE, "TIER:ACCESS,...", ARG(tiers),
+	  "The tiers to use: names of the configuration, local, or URLs; "
+	  "ACCESS is r, w or rw." },
 	{ "json", 0, OPTION_FLAG, NULL, ARG(json),
 	  "Print one JSON object; numbers are exact, sizes are bytes." },
 	{ "quiet", 'q', OPTION_FLAG, NULL, ARG(quiet),

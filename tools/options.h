@@ -25,12 +25,14 @@ struct args {
 	/* of some */
 	const char *name, *branch, *mode, *output, *mount_options, *preset;
 	const char *format, *compressor, *block_size;
+	const char *tiers, *to, *from;
 	struct strings paths, presets, restore_prefixes;
 	struct strings names; /* operands in front of `--` */
 	bool always, empty, resume, lazy, discard, force, explain, reread,
 		materialize, adopt, origin;
 	bool no_restore, commit_on_failure, ephemeral, no_wait, dry_run;
 	bool unused, only_used;
+	bool wait, remote;
 
 	const char **operands; /* NULL-terminated, like a command's argv */
 	unsigned count;

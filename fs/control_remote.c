@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Methods of the control server that concern remote tiers: push, pull,
+ * list_remote, rm_remote; and the tiers of a call.
+ */
+#include "control_remote.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/clock.h"
+
+/* --- the tiers of a call --- */
+
+int control_remote_open(struct control_call *call,
+			struct control_remote *ret_remote)
+{
+	struct control_remote cr = {
+		.tiers = json_object_get(call->params, "tiers"),
+		.remote = { .store = call->config->store,
+			    .progress = control_progress(call) },
+	};
+	char fault[TIERS_FAULT_MAX];
+	int r = control_scope(call, &cr.remote.tenant, &cr.remote.namespace);
+
+	if (r < 0)
+		return r;
+	if (json_array_size(cr.tiers) > 0) {
+		r = tiers_get(call->config->tiers, cr.tiers, fault, &cr.chain);
+		if (r < 0)
+			return mounts_fail(&call->err, r, r == -EINVAL ? 2 : 1,
+					   "%s", fault);
+	}
+	cr.remote.chain = cr.chain;
+	*ret_remote = cr;
+	return 0;
+}
+
+void control_remote_release(struct control_remote *cr)
+{
+	chain_unref(cr->chain);
+}
+
+bool control_remote_can(const struct control_remote *cr, unsigned access)
+{
+	for (unsigned i = 0; cr->chain && i < chain_count(cr->chain); i++)
+		if (chain_access(cr->chain, i) & access)
+			return true;
+	return false;
+}
+
+/* For a method that does nothing else. */
+static int open_for(struct control_call *call, unsigned access,
+		    struct control_remote *ret_remote)
+{
+	int r = control_remote_open(call, ret_remote);
+
+	if (r < 0 || control_remote_can(ret_remote, access))
+		return r;
+	return mounts_fail(&call->err, -EINVAL, 2,
+			   "there is no remote tier to %s; name one in "
+			   "config.yml (larder-config(5)) or with --tiers",
+			   access == CHAIN_READ ? "read from" : "write to");
+}
+
+/* What a tier failed with, as the error of the call. */
+static int fail(struct control_call *call, int err, const char *tier,
+		const char *what, const char *why)
+{
+	int exit = err == -ENOENT ? 3 : err == -EBADMSG ? 7 : 6;
+
+	if (err == -ECANCELED || err == -ENOMEM)
+		return control_fail(call, err, what);
+	return mounts_fail(&call->err, err, exit, "%s: %s%s%s", what,
+			   tier ? tier : "", tier ? ": " : "",
+			   why && *why	   ? why :
+			   err == -ENOENT  ? "no tier has it" :
+			   err == -EBADMSG ? "what the tiers have is damaged" :
+					     strerror(-err));
+}
+
+/* --- push --- */
+
+struct waiting {
+	struct control_call *call;
+};
+
+static int tell(void *arg, uint64_t packs, uint64_t all_packs, uint64_t bytes)
+{
+	struct waiting *w = arg;
+
+	return progress_tick(control_progress(w->call), "push", packs,
+			     all_packs, bytes, 0);
+}
+
+static json_t *upload_result(const char *tier, int err, const char *why,
+			     const struct remote_result *res)
+{
+	return json_pack("{s:s, s:i, s:i, s:I, s:s?}", "tier", tier, "packs",
+			 (int)res->packs, "packs_moved", (int)res->packs_moved,
+			 "bytes_moved", (json_int_t)res->bytes_moved, "error",
+			 err < 0 ? why : NULL);
+}
+
+/* Appends what became of the upload to tier `i`. */
+static int upload_to(struct control_call *call, const struct control_remote *cr,
+		     unsigned i, const struct entry *e, bool wait, json_t *list)
+{
+	struct uploads *u = call->config->uploads;
+	const char *name = chain_name(cr->chain, i);
+	struct remote_result res = { 0 };
+	struct waiting w = { call };
+	char why[TIER_WHY_MAX] = "the upload queue cannot be written";
+	uint64_t id;
+	int r = uploads_add(u, e, cr->chain, i, json_array_get(cr->tiers, i),
+			    control_flag(call, "force"), &id);
+
+	if (r == 0 && !wait) {
+		json_array_append_new(list, json_pack("{s:s, s:b}", "tier",
+						      name, "queued", 1));
+		return 0;
+	}
+	if (r == 0)
+		r = uploads_wait(u, id, tell, &w, &res, why);
+	json_array_append_new(list, upload_result(name, r, why, &res));
+	return r;
+}
+
+static int upload_all(struct control_call *call,
+		      const struct control_remote *cr, const struct entry *e,
+		      bool wait, json_t *list)
+{
+	int all = 0;
+
+	for (unsigned i = 0; i < chain_count(cr->chain); i++) {
+		int r;
+
+		if (!(chain_access(cr->chain, i) & CHAIN_WRITE))
+			continue;
+		r = upload_to(call, cr, i, e, wait, list);
+		if (r == -ECANCELED)
+			return r;
+		if (r < 0 && all == 0)
+			all = r;
+	}
+	return all;
+}
+
+void control_upload(struct control_call *call, const struct entry *e,
+		    json_t *result)
+{
+	_cleanup_control_remote_ struct control_remote cr = { .chain = NULL };
+	_cleanup_json_ json_t *list = json_array();
+	struct mounts_error before = call->err;
+
+	if (control_remote_open(call, &cr) < 0) {
+		call->err = before;
+		return;
+	}
+	if (!control_remote_can(&cr, CHAIN_WRITE))
+		return;
+	(void)upload_all(call, &cr, e, control_flag(call, "wait"), list);
+	json_object_set(result, "uploads", list);
+}
+
+static int method_push(struct control_call *call, json_t **ret_result)
+{
+	_cleanup_control_remote_ struct control_remote cr = { .chain = NULL };
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	_cleanup_json_ json_t *list = json_array();
+	int r = open_for(call, CHAIN_WRITE, &cr);
+
+	if (r == 0)
+		r = control_find_here(call, &e);
+	if (r < 0)
+		return r;
+	r = upload_all(call, &cr, &e, control_flag(call, "wait"), list);
+	if (r == -ECANCELED)
+		return mounts_fail(&call->err, r, 1,
+				   "the upload goes on in the background; "
+				   "larder status shows it");
+	*ret_result = json_pack("{s:o, s:O}", "entry",
+				control_entry_json(&e, false), "uploads", list);
+	return 0;
+}
+
+/* --- pull --- */
+
+static int method_pull(struct control_call *call, json_t **ret_result)
+{
+	_cleanup_control_remote_ struct control_remote cr = { .chain = NULL };
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	struct remote_result res = { 0 };
+	char why[TIER_WHY_MAX] = "";
+	int64_t start = clock_mono_ns();
+	struct entry_ref ref;
+	const char *text;
+	int r = open_for(call, CHAIN_READ, &cr);
+
+	if (r == 0)
+		r = control_entry_ref(call, &ref, &text);
+	if (r < 0)
+		return r;
+	cr.remote.why = why;
+	r = remote_find_ref(&cr.remote, &ref, &e);
+	if (r == -ENOTUNIQ)
+		return mounts_fail(&call->err, r, 2,
+				   "several entries begin with %.200s; give "
+				   "more of the key",
+				   text);
+	if (r == 0)
+		r = remote_pull(&cr.remote, &e, &res);
+	if (r < 0)
+		return fail(call, r, NULL, text, why);
+	*ret_result = json_pack(
+		"{s:o, s:i, s:i, s:I, s:I}", "entry",
+		control_entry_json(&e, false), "packs", (int)res.packs,
+		"packs_moved", (int)res.packs_moved, "bytes_moved",
+		(json_int_t)res.bytes_moved, "elapsed_ms",
+		(json_int_t)((clock_mono_ns() - start) / 1000000));
+	return 0;
+}
+
+/* --- lists and removal --- */
+
+struct listing {
+	json_t *entries;
+	const char *tier;
+};
+
+static int add_entry(void *arg, const struct entry *e)
+{
+	struct listing *l = arg;
+	json_t *j = control_entry_json(e, false);
+
+	if (j)
+		json_object_set_new(j, "tier", json_string(l->tier));
+	return json_array_append_new(l->entries, j) < 0 ? -ENOMEM : 0;
+}
+
+static json_t *tier_failure(const char *tier, int err, const char *why)
+{
+	return json_pack("{s:s, s:s}", "tier", tier, "error",
+			 err == -EOPNOTSUPP ? "this tier cannot be listed" :
+			 *why		    ? why :
+					      strerror(-err));
+}
+
+static int method_list_remote(struct control_call *call, json_t **ret_result)
+{
+	_cleanup_control_remote_ struct control_remote cr = { .chain = NULL };
+	_cleanup_json_ json_t *entries = json_array(), *failed = json_array();
+	const char *name = NULL;
+	int r = open_for(call, CHAIN_READ, &cr);
+
+	if (r == 0 && json_object_get(call->params, "name"))
+		r = control_name(call, call->params, "name", &name);
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < chain_count(cr.chain); i++) {
+		struct listing l = { entries, chain_name(cr.chain, i) };
+		char why[TIER_WHY_MAX] = "";
+
+		if (!(chain_access(cr.chain, i) & CHAIN_READ))
+			continue;
+		cr.remote.why = why;
+		r = remote_each(&cr.remote, i, name, add_entry, &l);
+		if (r < 0)
+			json_array_append_new(failed,
+					      tier_failure(l.tier, r, why));
+	}
+	*ret_result =
+		json_pack("{s:O, s:O}", "entries", entries, "failed", failed);
+	return 0;
+}
+
+static int method_rm_remote(struct control_call *call, json_t **ret_result)
+{
+	_cleanup_control_remote_ struct control_remote cr = { .chain = NULL };
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	_cleanup_json_ json_t *tiers = json_array();
+	char why[TIER_WHY_MAX] = "";
+	struct entry_ref ref;
+	const char *text;
+	int r = open_for(call, CHAIN_WRITE, &cr);
+
+	if (r == 0)
+		r = control_entry_ref(call, &ref, &text);
+	if (r < 0)
+		return r;
+	cr.remote.why = why;
+	r = remote_find_ref(&cr.remote, &ref, &e);
+	if (r < 0)
+		return fail(call, r, NULL, text, why);
+	for (unsigned i = 0; i < chain_count(cr.chain); i++) {
+		if (!(chain_access(cr.chain, i) & CHAIN_WRITE))
+			continue;
+		r = remote_remove(&cr.remote, i, e.name, e.key);
+		if (r == -ENOENT)
+			continue;
+		if (r < 0)
+			return fail(call, r, chain_name(cr.chain, i), text,
+				    why);
+		json_array_append_new(tiers,
+				      json_string(chain_name(cr.chain, i)));
+	}
+	*ret_result = json_pack("{s:o, s:O}", "entry",
+				control_entry_json(&e, false), "tiers", tiers);
+	return 0;
+}
+
+const struct control_method control_remote_methods[] = {
+	{ "push", method_push, false },
+	{ "pull", method_pull, true },
+	{ "list_remote", method_list_remote, false },
+	{ "rm_remote", method_rm_remote, false },
+	{ NULL, NULL, false },
+};

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The remote tiers that a call names (`tiers`), and what other methods do with
+ * them. Private to control*.c.
+ */
+#ifndef LARDER_FS_CONTROL_REMOTE_H
+#define LARDER_FS_CONTROL_REMOTE_H
+
+#include "store/remote.h"
+
+#include "control_internal.h"
+
+struct control_remote {
+	struct remote remote; /* of the call's tenant and namespace */
+	struct chain *chain;  /* NULL: no tier was named */
+	const json_t *tiers;  /* what it was made from; borrowed */
+};
+
+/* -EINVAL (exit 2) where `tiers` is not right. The caller releases it. */
+int control_remote_open(struct control_call *call,
+			struct control_remote *ret_remote);
+void control_remote_release(struct control_remote *cr);
+
+/* Whether a tier may be read, or written to. */
+bool control_remote_can(const struct control_remote *cr, unsigned access);
+
+/* Puts an entry that was published into the upload queue, for each tier that
+ * may be written to; with the parameter `wait`, waits for them. Adds "uploads"
+ * to `result`. A failure is told there and is none of the call. */
+void control_upload(struct control_call *call, const struct entry *e,
+		    json_t *result);
+
+#define _cleanup_control_remote_ \
+	__attribute__((cleanup(control_remote_release)))
+
+#endif

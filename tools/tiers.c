@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Choosing tiers. A URL's query says what config.yml says with keys:
+ * s3://bucket/prefix?endpoint=https://host&region=eu-1. Credentials are put in
+ * last, under "secrets", and go nowhere but into the request.
+ */
+#include "tiers.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "config_file.h"
+#include "store/base/cleanup.h"
+#include "store/key.h"
+
+static struct {
+	json_t *remotes; /* an array; NULL: none chosen */
+	bool no_local_read, no_local_write;
+} chosen;
+
+void tiers_release(void)
+{
+	json_decref(chosen.remotes);
+	chosen.remotes = NULL;
+}
+
+bool tiers_local_writable(void)
+{
+	return !chosen.no_local_write;
+}
+
+void tiers_add(json_t *params)
+{
+	if (json_array_size(chosen.remotes) > 0)
+		json_object_set(params, "tiers", chosen.remotes);
+	if (chosen.no_local_read)
+		json_object_set_new(params, "no_local", json_true());
+}
+
+/* ---- a URL's query */
+
+static int hex_digit(char c)
+{
+	const char *digits = "0123456789abcdef";
+	const char *at = c ? strchr(digits, tolower((unsigned char)c)) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+/* Decodes %XX in place. False where one is none, or stands for a NUL. */
+static bool decode_percent(char *text)
+{
+	char *out = text;
+
+	for (; *text; text++) {
+		int high, low;
+
+		if (*text != '%') {
+			*out++ = *text;
+			continue;
+		}
+		high = hex_digit(text[1]);
+		low = high < 0 ? -1 : hex_digit(text[2]);
+		if (low < 0 || high * 16 + low == 0)
+			return false;
+		*out++ = (char)(high * 16 + low);
+		text += 2;
+	}
+	*out = '\0';
+	return true;
+}
+
+static int take_query(json_t *tier, char *query, struct failure *f)
+{
+	char *word;
+
+	while ((word = strsep(&query, "&"))) {
+		char *value = strchr(word, '=');
+		const char *fault;
+
+		if (!*word)
+			continue;
+		if (value)
+			*value++ = '\0';
+		if (!value || !decode_percent(value))
+			return failure_set(f, -EINVAL, EXIT_USAGE,
+					   "the tier %s: \"%.100s\" in its URL "
+					   "is no NAME=VALUE",
+					   field_text(tier, "name"), word);
+		fault = config_tier_option_fault(word, value);
+		if (fault)
+			return failure_set(f, -EINVAL, EXIT_USAGE,
+					   "the tier %s: %.100s in its URL %s",
+					   field_text(tier, "name"), word,
+					   fault);
+		json_object_set_new(tier, word, json_string(value));
+	}
+	return 0;
+}
+
+/* Moves what is behind '?' of the URL into the tier's own keys. */
+static int split_url(json_t *tier, struct failure *f)
+{
+	_cleanup_free_ char *url = strdup(field_text(tier, "url"));
+	char *query = url ? strchr(url, '?') : NULL;
+
+	if (!url)
+		return failure_set(f, -ENOMEM, EXIT_ERROR, "out of memory");
+	if (!query || *url == 'f')
+		return 0;
+	*query++ = '\0';
+	json_object_set_new(tier, "url", json_string(url));
+	return take_query(tier, query, f);
+}
+
+/* ---- credentials of the environment */
+
+static void put_variable(json_t *secrets, const char *name,
+			 const char *variable)
+{
+	const char *value = getenv(variable);
+
+	if (value && *value)
+		json_object_set_new(secrets, name, json_string(value));
+}
+
+/* LARDER_TOKEN_<NAME>; LARDER_TOKEN for a tier that the command line names by
+ * its URL, so that no token goes to a server that it is not for. */
+static void put_token(const json_t *tier, json_t *secrets, bool by_url)
+{
+	char variable[sizeof("LARDER_TOKEN_") + KEY_MAX];
+	const char *name = field_text(tier, "name");
+	char *at;
+
+	snprintf(variable, sizeof(variable), "LARDER_TOKEN_%s", name);
+	for (at = variable; *at; at++)
+		*at = isalnum((unsigned char)*at) ?
+			      (char)toupper((unsigned char)*at) :
+			      '_';
+	put_variable(secrets, "token", by_url ? "LARDER_TOKEN" : variable);
+}
+
+static void put_region(json_t *tier)
+{
+	const char *region = getenv("AWS_REGION");
+
+	if (!region || !*region)
+		region = getenv("AWS_DEFAULT_REGION");
+	if (region && *region && !json_object_get(tier, "region"))
+		json_object_set_new(tier, "region", json_string(region));
+}
+
+static void put_secrets(json_t *tier, bool by_url)
+{
+	bool is_s3 = strncmp(field_text(tier, "url"), "s3:", 3) == 0;
+	json_t *secrets;
+
+	if (is_s3)
+		put_region(tier);
+	if (json_object_get(tier, "credentials") ||
+	    json_object_get(tier, "credential-helper") ||
+	    json_object_get(tier, "token-file"))
+		return;
+	secrets = json_object();
+	if (is_s3) {
+		put_variable(secrets, "access-key", "AWS_ACCESS_KEY_ID");
+		put_variable(secrets, "secret-key", "AWS_SECRET_ACCESS_KEY");
+		put_variable(secrets, "session-token", "AWS_SESSION_TOKEN");
+	} else {
+		put_token(tier, secrets, by_url);
+	}
+	if (json_object_size(secrets) > 0)
+		json_object_set_new(tier, "secrets", secrets);
+	else
+		json_decref(secrets);
+}
+
+/* ---- the list */
+
+static bool is_local(const json_t *tier)
+{
+	return strcmp(field_text(tier, "name"), CONFIG_TIER_LOCAL) == 0;
+}
+
+/* Takes `tier` over. */
+static int choose(json_t *tier, bool by_url, struct failure *f)
+{
+	const char *access = field_text(tier, "access");
+	int r;
+
+	if (is_local(tier)) {
+		chosen.no_local_read = !strchr(access, 'r');
+		chosen.no_local_write = !strchr(access, 'w');
+		json_decref(tier);
+		return 0;
+	}
+	r = split_url(tier, f);
+	if (r < 0) {
+		json_decref(tier);
+		return r;
+	}
+	put_secrets(tier, by_url);
+	if (json_array_append_new(chosen.remotes, tier) < 0)
+		return failure_set(f, -ENOMEM, EXIT_ERROR, "out of memory");
+	return 0;
+}
+
+static const json_t *configured(const struct config *config, const char *name)
+{
+	const json_t *tiers = config->values[CONFIG_TIERS].value;
+	json_t *tier;
+	size_t i;
+
+	json_array_foreach(tiers, i, tier)
+	{
+		if (strcmp(field_text(tier, "name"), name) == 0)
+			return tier;
+	}
+	return NULL;
+}
+
+static int choose_url(const char *url, const char *access, struct failure *f)
+{
+	const char *fault = config_url_fault(url);
+	char name[32];
+
+	if (fault)
+		return failure_set(f, -EINVAL, EXIT_USAGE, "%.300s %s", url,
+				   fault);
+	snprintf(name, sizeof(name), "url-%zu",
+		 json_array_size(chosen.remotes) + 1);
+	return choose(json_pack("{s:s, s:s, s:s}", "name", name, "url", url,
+				"access", access),
+		      true, f);
+}
+
+/* TIER:ACCESS */
+static int choose_word(const struct config *config, char *word,
+		       struct failure *f)
+{
+	char *access = strrchr(word, ':');
+	const json_t *known;
+	json_t *tier;
+
+	if (access)
+		*access++ = '\0';
+	if (!access || (strcmp(access, "r") != 0 && strcmp(access, "w") != 0 &&
+			strcmp(access, "rw") != 0))
+		return failure_set(f, -EINVAL, EXIT_USAGE,
+				   "--tiers: %.200s needs :r, :w or :rw behind "
+				   "it",
+				   word);
+	if (strstr(word, "://"))
+		return choose_url(word, access, f);
+	known = configured(config, word);
+	if (!known && strcmp(word, CONFIG_TIER_LOCAL) != 0)
+		return failure_set(f, -EINVAL, EXIT_USAGE,
+				   "--tiers: there is no tier %.200s in the "
+				   "configuration (larder config tiers)",
+				   word);
+	tier = known ? json_deep_copy(known) :
+		       json_pack("{s:s}", "name", CONFIG_TIER_LOCAL);
+	json_object_set_new(tier, "access", json_string(access));
+	return choose(tier, false, f);
+}
+
+static int choose_list(const struct config *config, const char *list,
+		       struct failure *f)
+{
+	_cleanup_free_ char *words = strdup(list);
+	char *rest = words, *word;
+	int r = words ? 0 :
+			failure_set(f, -ENOMEM, EXIT_ERROR, "out of memory");
+
+	while (r == 0 && (word = strsep(&rest, ",")))
+		if (*word)
+			r = choose_word(config, word, f);
+	return r;
+}
+
+static int choose_configured(const struct config *config, struct failure *f)
+{
+	const json_t *tiers = config->values[CONFIG_TIERS].value;
+	json_t *tier;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach(tiers, i, tier)
+	{
+		if (r == 0)
+			r = choose(json_deep_copy(tier), false, f);
+	}
+	return r;
+}
+
+int tiers_choose(const struct config *config, const char *list, const char *to,
+		 const char *from, struct failure *f)
+{
+	int r = 0;
+
+	chosen.remotes = json_array();
+	if (!chosen.remotes)
+		return failure_set(f, -ENOMEM, EXIT_ERROR, "out of memory");
+	if (to || from) {
+		if (from)
+			r = choose_url(from, "r", f);
+		if (r == 0 && to)
+			r = choose_url(to, "w", f);
+		return r;
+	}
+	return list ? choose_list(config, list, f) :
+		      choose_configured(config, f);
+}
