@@ -27,6 +27,7 @@
 #include "store/roots.h"
 
 #include "control_places.h"
+#include "control_remote.h"
 
 _Static_assert(RPC_FDS_MAX >= ROOTS_MAX, "a descriptor for each directory");
 
@@ -311,6 +312,7 @@ static int method_import_roots(struct control_call *call, json_t **ret_result)
 		return r;
 	*ret_result =
 		control_join_json(&join, &e, !join.result.published, start);
+	control_upload(call, &e, *ret_result);
 	return 0;
 }
 
