@@ -8,10 +8,11 @@
 SETUP_BUILD=(
 	autoconf automake pkg-config gcc make libc6-dev
 	libfuse3-dev fuse3 librocksdb-dev libzstd-dev libssl-dev
-	libjansson-dev libarchive-dev libyaml-dev
+	libjansson-dev libarchive-dev libyaml-dev libcurl4-openssl-dev
 )
 SETUP_TESTS=(
 	libcmocka-dev bats clang-format git attr acl jq libcap2-bin mount
+	nginx openssl
 	passwd procps python3-minimal rsync sqlite3 squashfs-tools
 	squashfs-tools-ng stress-ng xz-utils zstd
 )

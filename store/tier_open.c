@@ -6,18 +6,35 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FILE_SCHEME "file://"
+#include "tier_internal.h"
 
-int tier_open(const char *url, const struct tier_options *options,
-	      char *ret_fault, struct tier **ret_tier)
+#define URL_MAX 2048
+
+static const char *after(const char *url, const char *scheme)
 {
-	int r = -EINVAL;
+	size_t len = strlen(scheme);
 
-	(void)options;
-	if (strncmp(url, FILE_SCHEME "/", strlen(FILE_SCHEME) + 1) == 0)
-		r = tier_dir_new(url + strlen(FILE_SCHEME), ret_tier);
-	if (r == -EINVAL)
-		snprintf(ret_fault, TIER_OPEN_FAULT_MAX,
-			 "%.300s: a tier is file:///PATH", url);
-	return r;
+	return strncmp(url, scheme, len) == 0 && url[len] ? url + len : NULL;
+}
+
+int tier_open(const char *url, const struct tier_options *o, char *ret_fault,
+	      struct tier **ret_tier)
+{
+	const char *place;
+
+	if (strlen(url) <= URL_MAX && !strpbrk(url, " \t\r\n?#")) {
+		place = after(url, "file://");
+		if (place && *place == '/')
+			return tier_dir_new(place, ret_tier);
+		if (after(url, "http://") || after(url, "https://"))
+			return tier_http_new(url, o, ret_tier);
+		place = after(url, "s3://");
+		if (place && *place != '/')
+			return tier_s3_new(place, o, ret_tier);
+	}
+	snprintf(ret_fault, TIER_OPEN_FAULT_MAX,
+		 "%.300s is none of file:///PATH, http://HOST/..., "
+		 "https://HOST/... and s3://BUCKET/...",
+		 url);
+	return -EINVAL;
 }

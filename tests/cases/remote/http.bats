@@ -1,0 +1,240 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+#
+# Entries shared by machines through a web server: nginx with its DAV module,
+# on loopback.
+
+load ../helpers
+load common
+
+setup() {
+	larder_setup
+	PATH=$PATH:/usr/sbin
+	need nginx openssl jq curl
+	make_remote_tree tree
+	web=$BATS_TEST_TMPDIR/web
+	mkdir -p "$web/root"
+	# Its workers are another user's where root runs it.
+	chmod 755 "$BATS_TEST_TMPDIR"
+}
+
+teardown() {
+	stop_nginx
+	machines_teardown
+}
+
+stop_nginx() {
+	[ ! -s "${web:-}/pid" ] || kill "$(cat "$web/pid")"
+	wait_until no_nginx
+}
+
+no_nginx() {
+	[ ! -e "${web:-}/pid" ]
+}
+
+# start_nginx [DIRECTIVE...]: in the server's block. Takes a port that is free.
+start_nginx() {
+	local tries=0
+	until try_nginx "$@"; do
+		tries=$((tries + 1))
+		[ "$tries" -lt 20 ] || return
+	done
+	wait_until test -s "$web/pid"
+}
+
+try_nginx() {
+	port=$((20000 + RANDOM % 20000))
+	: "${listen=}"
+	cat >"$web/conf" <<-END
+	pid $web/pid;
+	error_log $web/error.log;
+	$([ "$(id -u)" -ne 0 ] || echo "user root;")
+	events { }
+	http {
+		access_log $web/access.log;
+		client_body_temp_path $web/body;
+		proxy_temp_path $web/proxy;
+		fastcgi_temp_path $web/fastcgi;
+		uwsgi_temp_path $web/uwsgi;
+		scgi_temp_path $web/scgi;
+		client_max_body_size 100m;
+		server {
+			listen 127.0.0.1:$port $listen;
+			root $web/root;
+			dav_methods PUT DELETE;
+			create_full_put_path on;
+			$(printf '%s\n' "$@")
+		}
+	}
+	END
+	nginx -c "$web/conf" -p "$web" 2>"$web/start.log" 3>&-
+}
+
+# Pushes an entry k1 from machine one; the rest are options.
+import_and_push() {
+	on one "$LARDER" import tree --name web --key k1 "$@" >/dev/null
+	on one "$LARDER" push --to "$url" web@k1
+}
+
+check_copy() {
+	on "$1" "$LARDER" materialize web@k1 "copy-$1"
+	same_tree tree "copy-$1"
+}
+
+@test "push and pull, and nothing is sent twice" {
+	start_nginx
+	url=http://127.0.0.1:$port/some/prefix
+	import_and_push
+	[ -d "$web/root/some/prefix/v1/local/default/packs" ]
+	on one "$LARDER" push --to "$url" --json web@k1 >out
+	[ "$(jq '.uploads[0].packs_moved' out)" -eq 0 ]
+	on two "$LARDER" pull --from "$url" web@k1
+	check_copy two
+	run on three "$LARDER" pull --from "$url" web@k2
+	[ "$status" -eq 3 ]
+}
+
+@test "a mount takes an entry from the server" {
+	require_fuse
+	start_nginx
+	url=http://127.0.0.1:$port
+	import_and_push
+	mkdir mnt
+	on two "$LARDER" mount --from "$url" web@latest mnt
+	same_tree tree mnt
+	on two "$LARDER" umount mnt
+}
+
+@test "a listing is refused by name, and does not look like an empty one" {
+	start_nginx
+	run on one "$LARDER" list --remote --tiers "http://127.0.0.1:$port:r"
+	[ "$status" -eq 6 ]
+	[[ $output == *"cannot be listed"* ]]
+}
+
+@test "the layout of Bazel-style servers" {
+	start_nginx
+	url="http://127.0.0.1:$port/?layout=bazel"
+	import_and_push
+	[ "$(find "$web/root" -type f -printf '%h\n' | sort -u)" = \
+		"$web/root/ac"$'\n'"$web/root/cas" ]
+	for blob in "$web"/root/cas/*; do
+		[ "$(sha256sum <"$blob")" = "${blob##*/}  -" ]
+	done
+	on two "$LARDER" pull --from "$url" web@k1
+	check_copy two
+}
+
+@test "a server that is down, full, or fails: said, and no build fails" {
+	require_fuse
+	local code word
+	for code in 500 413 507 403; do
+		start_nginx "location / { return $code; }"
+		mkdir "out-$code"
+		on one "$LARDER" run --path "out-$code" --name "web-$code" \
+			--key k1 --tiers "local:rw,http://127.0.0.1:$port:rw" \
+			-- touch "out-$code/file"
+		run on one "$LARDER" push --to "http://127.0.0.1:$port" \
+			"web-$code@k1"
+		[ "$status" -eq 6 ]
+		case $code in
+		413 | 507) word="full or too large" ;;
+		403) word=refused ;;
+		*) word="HTTP status 500" ;;
+		esac
+		[[ $output == *"$word"* ]] || [[ $output == *"left alone"* ]]
+		stop_nginx
+	done
+	mkdir out
+	on one "$LARDER" run --path out --name web --key k1 \
+		--tiers "local:rw,http://127.0.0.1:$port:rw" -- touch out/file
+	run on one "$LARDER" push --to "http://127.0.0.1:$port" web@k1
+	[ "$status" -eq 6 ]
+}
+
+@test "a server without ranges, and one that lies about lengths" {
+	start_nginx "max_ranges 0;"
+	url=http://127.0.0.1:$port
+	import_and_push
+	on two "$LARDER" pull --from "$url" web@k1
+	check_copy two
+	find "$web/root" -path '*/packs/*' -type f -exec truncate -s -10 {} +
+	run on three "$LARDER" pull --from "$url" web@k1
+	[ "$status" -eq 7 ]
+	find "$web/root" -path '*/trees/*' -type f \
+		-exec sh -c 'head -c 1000000 /dev/zero >>"$1"' sh {} \;
+	run on four "$LARDER" pull --from "$url" web@k1
+	[ "$status" -eq 7 ]
+}
+
+# make_certificate NAME: of an authority of its own.
+make_certificate() {
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 \
+		-nodes -days 2 -keyout "$1.key" -out "$1.crt" \
+		-subj "/CN=$1" -addext "subjectAltName=IP:127.0.0.1" \
+		2>/dev/null
+}
+
+@test "TLS is verified, and a client's certificate is shown" {
+	make_certificate server
+	make_certificate client
+	listen="ssl http2"
+	start_nginx "ssl_certificate $PWD/server.crt;" \
+		"ssl_certificate_key $PWD/server.key;" \
+		"ssl_client_certificate $PWD/client.crt;" \
+		"ssl_verify_client on;"
+	url=https://127.0.0.1:$port
+	on one "$LARDER" import tree --name web --key k1
+	run on one "$LARDER" push --to "$url" web@k1
+	[ "$status" -eq 6 ]
+	[[ $output == *certificate* ]]
+	run on one "$LARDER" push --to "$url?ca=$PWD/server.crt" web@k1
+	[ "$status" -eq 6 ]
+	url="$url?ca=$PWD/server.crt&certificate=$PWD/client.crt"
+	url="$url&certificate-key=$PWD/client.key"
+	on one "$LARDER" push --to "$url" web@k1
+	grep -q 'HTTP/2.0" 201' "$web/access.log"
+	on two "$LARDER" pull --from "$url" web@k1
+	check_copy two
+}
+
+@test "bearer tokens: from the environment, a file, a helper; never in a log" {
+	start_nginx 'if ($http_authorization != "Bearer s3cret-token") {' \
+		'return 401; }'
+	url=http://127.0.0.1:$port
+	on one "$LARDER" import tree --name web --key k1
+	run on one "$LARDER" push --to "$url" web@k1
+	[ "$status" -eq 6 ]
+	LARDER_TOKEN=s3cret-token on one "$LARDER" push --to "$url" web@k1
+	echo s3cret-token >token
+	on two "$LARDER" pull --from "$url?token-file=$PWD/token" web@k1
+	cat >helper <<-END
+	#!/bin/sh
+	cat $PWD/token
+	END
+	chmod 755 helper
+	on three "$LARDER" pull --from "$url?credential-helper=$PWD/helper" \
+		web@k1
+	check_copy three
+	run ! grep -r s3cret-token "$BATS_TEST_TMPDIR/machines"
+}
+
+@test "a token in the environment waits in no file of the upload queue" {
+	start_nginx 'return 401;'
+	run env LARDER_TOKEN=s3cret-token bash -c "
+		$(declare -f on make_xdg_dirs xdg_dirs)
+		on one '$LARDER' import tree --name web --key k1 \
+			--tiers 'local:rw,http://127.0.0.1:$port:rw' --wait"
+	[ "$status" -eq 0 ]
+	[ -n "$(ls machines/one/state/larder/uploads)" ]
+	run ! grep -r s3cret-token "$BATS_TEST_TMPDIR/machines"
+}
+
+@test "a redirect is followed" {
+	start_nginx 'location ~ ^/moved/(.*) { return 307 /new/$1; }'
+	url=http://127.0.0.1:$port/moved
+	import_and_push
+	[ -d "$web/root/new/v1" ]
+	on two "$LARDER" pull --from "$url" web@k1
+	check_copy two
+}
