@@ -89,6 +89,12 @@ setup_tests() {
 	setup_install "${packages[@]}"
 }
 
+# An S3 server that verifies signatures; the case that needs it is skipped
+# without. About 70 packages, so only CI asks for it.
+setup_s3() {
+	setup_install swift-proxy swift-account swift-container swift-object
+}
+
 # What the presets are tested with: what Debian has and is not there from
 # elsewhere, and from npm's registry, in directory $1, the other package
 # managers; prints where their programs are.

@@ -1,0 +1,52 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+#
+# Entries shared by machines through an S3 bucket, on a server that verifies
+# signatures.
+
+load ../helpers
+load common
+load swift
+
+setup() {
+	larder_setup
+	swift=$BATS_TEST_TMPDIR/swift
+	need curl jq
+	need_swift
+	swift_start
+	make_remote_tree tree
+}
+
+teardown() {
+	swift_stop
+	machines_teardown
+}
+
+@test "push, list, pull and remove, and nothing goes without a right signature" {
+	printf '%s\n' "$SWIFT_KEY" "$SWIFT_SECRET" >keys
+	url="s3://cache/some/prefix?endpoint=$endpoint"
+	export AWS_ACCESS_KEY_ID=$SWIFT_KEY
+	export AWS_SECRET_ACCESS_KEY=$SWIFT_SECRET
+	# The proxy answers before the servers behind it do.
+	wait_until -t 60 swift_bucket cache 2>/dev/null
+	on one "$LARDER" import tree --name web --key k1
+	on one "$LARDER" push --to "$url" web@k1
+	on one "$LARDER" push --to "$url" web@k1 --json >out
+	[ "$(jq '.uploads[0].packs_moved' out)" -eq 0 ]
+	on two "$LARDER" list --remote --tiers "$url:r" --json >out
+	[ "$(jq -r '.entries[].key' out)" = k1 ]
+	on two "$LARDER" pull --from "$url" web@latest
+	on two "$LARDER" materialize web@k1 copy
+	same_tree tree copy
+	run on two "$LARDER" pull --from "$url" web@k2
+	[ "$status" -eq 3 ]
+
+	unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
+	on three "$LARDER" pull --from "$url&credentials=$PWD/keys" web@k1
+	run on four "$LARDER" pull --from "$url" web@k1
+	[ "$status" -eq 6 ]
+	printf '%s\n' "$SWIFT_KEY" wrong >keys
+	run on four "$LARDER" pull --from "$url&credentials=$PWD/keys" web@k1
+	[ "$status" -eq 6 ]
+	[[ $output == *refused* ]]
+}
