@@ -14,6 +14,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
+#include "store/lazy_remote.h"
 
 #include "control_remote.h"
 
@@ -212,7 +213,6 @@ static int find_there(struct control_call *call, struct entry *ret_entry)
 {
 	_cleanup_control_remote_ struct control_remote cr = { .chain = NULL };
 	_cleanup_entry_ struct entry e = ENTRY_INIT;
-	struct remote_result res;
 	struct entry_ref ref;
 	const char *text;
 	int r = control_remote_open(call, &cr);
@@ -223,7 +223,7 @@ static int find_there(struct control_call *call, struct entry *ret_entry)
 		return r < 0 ? r : -ENOENT;
 	r = remote_find_ref(&cr.remote, &ref, &e);
 	if (r == 0)
-		r = remote_pull(&cr.remote, &e, &res);
+		r = lazy_remote_bring(&cr.remote, &e);
 	if (r < 0)
 		return r == -ECANCELED ? r : -ENOENT;
 	*ret_entry = e;
@@ -231,7 +231,28 @@ static int find_there(struct control_call *call, struct entry *ret_entry)
 	return 0;
 }
 
-int control_find_entry(struct control_call *call, struct entry *ret_entry)
+int control_offer(const struct control_remote *cr, const struct entry *e)
+{
+	_cleanup_lazy_source_ struct lazy_source *src = NULL;
+	int r;
+
+	if (!control_remote_can(cr, CHAIN_READ))
+		return 0;
+	r = lazy_remote_new(cr->chain, e->tenant, e->namespace, &src);
+	return r < 0 ? r :
+		       store_offer_source(cr->remote.store, &e->catalog, src);
+}
+
+/* Also what is here may lack some chunks. */
+static int offer_tiers(struct control_call *call, const struct entry *e)
+{
+	_cleanup_control_remote_ struct control_remote cr = { .chain = NULL };
+	int r = control_remote_open(call, &cr);
+
+	return r < 0 ? r : control_offer(&cr, e);
+}
+
+static int find_anywhere(struct control_call *call, struct entry *ret_entry)
 {
 	int r = control_find_here(call, ret_entry);
 	struct mounts_error missed;
@@ -246,6 +267,15 @@ int control_find_entry(struct control_call *call, struct entry *ret_entry)
 		call->err = (struct mounts_error){ 0 };
 	else if (r == -ECANCELED)
 		return control_fail(call, r, "the entry");
+	return r;
+}
+
+int control_find_entry(struct control_call *call, struct entry *ret_entry)
+{
+	int r = find_anywhere(call, ret_entry);
+
+	if (r == 0)
+		r = offer_tiers(call, ret_entry);
 	return r;
 }
 

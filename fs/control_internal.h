@@ -46,6 +46,7 @@ extern const struct control_method control_lookup_methods[];
 extern const struct control_method control_mount_methods[];
 extern const struct control_method control_roots_methods[];
 extern const struct control_method control_remote_methods[];
+extern const struct control_method control_lazy_methods[];
 extern const struct control_method control_run_methods[];
 extern const struct control_method control_plain_methods[];
 extern const struct control_method control_change_methods[];

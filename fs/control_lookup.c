@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "store/base/cleanup.h"
+#include "store/lazy_remote.h"
 
 #include "control_remote.h"
 
@@ -89,6 +90,7 @@ void control_lookup_release(struct control_lookup *l)
 struct search {
 	struct index *ix;
 	const struct remote *remote; /* NULL: the store alone */
+	const struct control_remote *tiers;
 	const struct control_lookup *l;
 	struct control_found *found;
 };
@@ -99,6 +101,8 @@ static int take(struct search *s, int r, const char *outcome, const char *rule)
 {
 	struct control_found *f = s->found;
 
+	if (r == 0 && s->remote)
+		r = control_offer(s->tiers, &f->entry);
 	if (r == 0 && s->l->accept) {
 		r = s->l->accept(s->l->arg, &f->entry,
 				 strcmp(outcome, "exact") == 0);
@@ -119,10 +123,9 @@ static int take_remote(struct search *s, int r, const char *outcome,
 		       const char *rule)
 {
 	struct entry *e = &s->found->entry;
-	struct remote_result res;
 
 	if (r == 0 && !s->l->only_look) {
-		r = remote_pull(s->remote, e, &res);
+		r = lazy_remote_bring(s->remote, e);
 		if (r < 0)
 			entry_release(e);
 	}
@@ -229,7 +232,7 @@ int control_lookup(struct control_call *call, const struct control_lookup *l,
 	static int (*const rules[])(struct search * s) = { by_key, by_prefix,
 							   by_branch, by_name };
 	_cleanup_control_remote_ struct control_remote cr = { .chain = NULL };
-	struct search s = { store_index(call->config->store), NULL, l,
+	struct search s = { store_index(call->config->store), NULL, &cr, l,
 			    ret_found };
 	int r;
 

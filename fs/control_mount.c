@@ -10,8 +10,9 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
+#include "store/lazy.h"
 
-#include "control_internal.h"
+#include "control_remote.h"
 #include "upper_loss.h"
 
 static void add_requests(void *arg, const char *opcode, uint64_t count)
@@ -176,10 +177,21 @@ static int mount_files_of(struct control_call *call, const char *dir,
 			    &call->err);
 }
 
+/* Until the mount is taken away, which keeps the tree open. */
+static void fill(struct control_call *call, struct mount *mnt)
+{
+	_cleanup_tree_ struct store_tree *t = NULL;
+	struct digest base;
+
+	if (mount_base(mnt, &base) &&
+	    store_tree_open(call->config->store, &base, &t) == 0)
+		lazy_fill(t);
+}
+
 static int method_mount(struct control_call *call, json_t **ret_result)
 {
 	_cleanup_mount_ struct mount *mnt = NULL;
-	_cleanup_free_ char *dir = NULL;
+	_cleanup_free_ char *dir = NULL, *tiers = control_tiers_text(call);
 	struct mounts_options opt;
 	bool reused = false;
 	int r;
@@ -189,6 +201,7 @@ static int method_mount(struct control_call *call, json_t **ret_result)
 		r = control_mount_options(call, &opt);
 	if (r < 0)
 		return r;
+	opt.tiers = tiers;
 	if (dir[0] != '/')
 		return mounts_fail(&call->err, -EINVAL, 2,
 				   "the directory must be absolute");
@@ -199,6 +212,8 @@ static int method_mount(struct control_call *call, json_t **ret_result)
 		r = mount_files_of(call, dir, &opt, &mnt);
 	else
 		r = mount_entry_at(call, dir, &opt, &reused, &mnt);
+	if (r == 0 && control_flag(call, "fill"))
+		fill(call, mnt);
 	if (r == 0)
 		*ret_result = json_pack("{s:o, s:b}", "mount",
 					control_mount_json(mnt), "reused",

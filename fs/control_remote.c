@@ -6,6 +6,7 @@
 #include "control_remote.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "store/base/cleanup.h"
@@ -48,6 +49,20 @@ bool control_remote_can(const struct control_remote *cr, unsigned access)
 		if (chain_access(cr->chain, i) & access)
 			return true;
 	return false;
+}
+
+char *control_tiers_text(struct control_call *call)
+{
+	const json_t *list = json_object_get(call->params, "tiers");
+	_cleanup_json_ json_t *public = json_array();
+	json_t *tier;
+	size_t i;
+
+	if (json_array_size(list) == 0)
+		return NULL;
+	json_array_foreach(list, i, tier)
+		json_array_append_new(public, tiers_public(tier));
+	return json_dumps(public, JSON_COMPACT);
 }
 
 /* For a method that does nothing else. */

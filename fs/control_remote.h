@@ -30,6 +30,13 @@ bool control_remote_can(const struct control_remote *cr, unsigned access);
 void control_upload(struct control_call *call, const struct entry *e,
 		    json_t *result);
 
+/* What is absent of an entry's tree may be had from the tiers of the call. */
+int control_offer(const struct control_remote *cr, const struct entry *e);
+
+/* The tiers of the call as a mount keeps them: allocated JSON without secrets,
+ * or NULL where there are none to be read. */
+char *control_tiers_text(struct control_call *call);
+
 #define _cleanup_control_remote_ \
 	__attribute__((cleanup(control_remote_release)))
 

@@ -13,6 +13,7 @@
 #include "store/base/log.h"
 
 #include "control_places.h"
+#include "control_remote.h"
 
 /* One directory of the run. */
 struct place {
@@ -256,11 +257,13 @@ static int adopt_places(struct prepare *p)
 static int mount_place(struct prepare *p, struct place *place)
 {
 	struct entry part = p->found.entry; /* borrowed strings */
+	_cleanup_free_ char *tiers = control_tiers_text(p->call);
 	struct mounts_options opt = p->options;
 	bool of_entry = p->found.has_entry && !place->adopted;
 
 	part.catalog = place->at->base;
 	opt.over_files = place->over_files;
+	opt.tiers = tiers;
 	opt.base = place->adopted ? &place->at->base : NULL;
 	return mounts_mount(p->call->config->mounts, place->at->dir,
 			    of_entry && place->at->has_base ? &part : NULL,

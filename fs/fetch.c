@@ -9,21 +9,25 @@
  *
  * Owns the cache (guarded by one mutex, which is not held while a chunk is
  * read or copied) and per-thread state: scratch, codec and the hook of
- * fetch_may_block(). Asks no remote tier; store_chunk_read() finds the bytes.
+ * fetch_may_block(). Asks no remote tier by itself; store_chunk_read() finds the bytes.
  */
 #include "fetch.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/clock.h"
+#include "store/lazy.h"
 
 #define SMALL_MAX (128u << 10)	/* chunks above go through the cache */
 #define DECODE_MAX (256u << 10) /* decoding more counts as blocking */
 #define BUCKETS 1024u
+#define WAIT_NS INT64_C(100000000) /* before a waiter looks around again */
 
 enum cached_state {
 	CACHED_LOADING,
@@ -69,6 +73,7 @@ static int thread_key_err;
 
 static _Thread_local void (*blocking_hook)(void *arg);
 static _Thread_local void *blocking_arg;
+static _Thread_local const atomic_bool *interrupt_flag;
 
 static void thread_state_free(void *arg)
 {
@@ -118,6 +123,12 @@ void fetch_set_blocking_hook(void (*hook)(void *arg), void *arg)
 	blocking_arg = arg;
 }
 
+void fetch_set_interrupt(const atomic_bool *flag)
+{
+	interrupt_flag = flag;
+	lazy_set_interrupt(flag);
+}
+
 void fetch_may_block(void)
 {
 	if (blocking_hook)
@@ -137,7 +148,7 @@ struct want {
 /* What went wrong is in the log already; the reader gets EIO. */
 static int want_error(int r)
 {
-	return r == -ENOMEM ? r : -EIO;
+	return r == -ENOMEM || r == -EINTR ? r : -EIO;
 }
 
 /* Reads the whole chunk into `out`. */
@@ -298,16 +309,33 @@ static bool cached_loading(struct fetch *f, const struct cached *c)
 	return c->state == CACHED_LOADING;
 }
 
-/* 0 once the chunk is there. */
-static int cache_wait(struct fetch *f, struct cached *c)
+static bool interrupted(void)
+{
+	return interrupt_flag && atomic_load(interrupt_flag);
+}
+
+/* With the lock held, until something was loaded or for a moment. */
+static void cache_sleep(struct fetch *f)
+{
+	int64_t until = clock_mono_ns() + WAIT_NS;
+	struct timespec ts = { until / 1000000000, until % 1000000000 };
+
+	pthread_cond_timedwait(&f->loaded, &f->lock, &ts);
+}
+
+/* 0 once the chunk is there. -EAGAIN: whoever loaded it was interrupted. */
+static int cache_wait(struct fetch *f, struct cached *c, bool mine)
 {
 	if (cached_loading(f, c))
 		fetch_may_block();
 	LOCK_SCOPE(&f->lock);
 
-	while (c->state == CACHED_LOADING)
-		pthread_cond_wait(&f->loaded, &f->lock);
-	return c->err;
+	while (c->state == CACHED_LOADING) {
+		if (interrupted())
+			return -EINTR;
+		cache_sleep(f);
+	}
+	return c->err == -EINTR && !mine ? -EAGAIN : c->err;
 }
 
 static int read_large(struct fetch *f, const struct want *w,
@@ -318,15 +346,17 @@ static int read_large(struct fetch *f, const struct want *w,
 	bool load;
 	int r;
 
-	c = cache_get(f, w, &load);
-	if (!c)
-		return -ENOMEM;
-	if (load)
-		cache_load(f, c, w, t);
-	r = cache_wait(f, c);
-	if (r == 0)
-		memcpy(buf, c->data + off, len);
-	cached_unref(f, c);
+	do {
+		c = cache_get(f, w, &load);
+		if (!c)
+			return -ENOMEM;
+		if (load)
+			cache_load(f, c, w, t);
+		r = cache_wait(f, c, load);
+		if (r == 0)
+			memcpy(buf, c->data + off, len);
+		cached_unref(f, c);
+	} while (r == -EAGAIN);
 	return r;
 }
 
@@ -413,12 +443,16 @@ ssize_t fetch_read(struct fetch *f, struct store_tree *t, uint32_t ino,
 int fetch_new(uint64_t cache_bytes, struct fetch **ret_fetch)
 {
 	struct fetch *f = calloc(1, sizeof(*f));
+	pthread_condattr_t attr;
 
 	if (!f)
 		return -ENOMEM;
 	f->cache_bytes = cache_bytes;
 	pthread_mutex_init(&f->lock, NULL);
-	pthread_cond_init(&f->loaded, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&f->loaded, &attr);
+	pthread_condattr_destroy(&attr);
 	*ret_fetch = f;
 	return 0;
 }

@@ -9,6 +9,7 @@
 #ifndef LARDER_FS_FETCH_H
 #define LARDER_FS_FETCH_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -21,9 +22,14 @@ int fetch_new(uint64_t cache_bytes, struct fetch **ret_fetch);
 void fetch_free(struct fetch *f);
 
 /* Up to `len` bytes of regular file `ino` of `t` at `off`; fewer only at its
- * end. -EIO when no copy of a chunk is whole. */
+ * end. -EIO when no copy of a chunk is whole, or none could be had in time;
+ * -EINTR. */
 ssize_t fetch_read(struct fetch *f, struct store_tree *t, uint32_t ino,
 		   void *buf, size_t len, uint64_t off);
+
+/* Reads of the calling thread end with -EINTR soon after *flag is set, where
+ * they have to wait. NULL: they do not. */
+void fetch_set_interrupt(const atomic_bool *flag);
 
 /*
  * Called, on the thread of the request, before it waits for a disk, decodes

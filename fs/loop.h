@@ -25,7 +25,9 @@ struct loop_ops {
 	void (*process)(void *arg, void *buf, size_t len);
 };
 
-#define LOOP_THREADS_MAX 32
+/* More than the kernel has requests in the background (readahead), so that who
+ * waits for a remote tier keeps nobody else from being served. */
+#define LOOP_THREADS_MAX 192
 
 /* `fd` is polled for readability; `buf_size` holds any request. Starts the
  * first thread. */

@@ -29,6 +29,7 @@
 #include "store/base/io.h"
 #include "store/base/log.h"
 #include "store/base/log_file.h"
+#include "store/lazy.h"
 #include "store/store.h"
 
 #include "control.h"
@@ -45,6 +46,7 @@
 #define LOG_FILE_BYTES (1u << 20) /* and as much that is older */
 
 #define IDLE_SECONDS_MAX (7 * 24 * 3600)
+#define READ_SECONDS_MAX 3600
 
 /* What the worker tells the supervisor beside its exit status, which is 0
  * where no other worker is to be started. In shared memory. */
@@ -116,12 +118,12 @@ static int worker_open(struct worker *w, int channel_fd, int listen_fd)
 	mc.store = w->store;
 	mc.fetch = w->fetch;
 	mc.link = w->link;
-	r = mounts_new(&mc, &w->mounts);
+	r = tiers_new(&w->tiers);
+	mc.tiers = w->tiers;
+	if (r == 0)
+		r = mounts_new(&mc, &w->mounts);
 	if (r == 0)
 		r = mounts_adopt(w->mounts);
-	if (r < 0)
-		return r;
-	r = tiers_new(&w->tiers);
 	if (r == 0)
 		r = uploads_new(w->store, w->tiers, d->state_dir, w->wake_fd,
 				&w->uploads);
@@ -315,6 +317,7 @@ static int bound_log(const char *state_dir)
 static int daemon_init(struct daemon *d)
 {
 	const char *idle = getenv("LARDER_IDLE_SECONDS");
+	const char *wait = getenv("LARDER_READ_DEADLINE");
 	int r;
 
 	d->store_dir = rpc_store_dir();
@@ -328,6 +331,8 @@ static int daemon_init(struct daemon *d)
 		d->idle_seconds = atoi(idle) < IDLE_SECONDS_MAX ?
 					  atoi(idle) :
 					  IDLE_SECONDS_MAX;
+	if (wait && atoi(wait) > 0 && atoi(wait) <= READ_SECONDS_MAX)
+		lazy_set_default_deadline((unsigned)atoi(wait) * 1000);
 	d->verdict = mmap(NULL, sizeof(*d->verdict), PROT_READ | PROT_WRITE,
 			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (d->verdict == MAP_FAILED)

@@ -13,6 +13,7 @@
 #include "store/base/clock.h"
 #include "store/base/io.h"
 #include "store/base/log.h"
+#include "store/lazy_remote.h"
 
 #include "store/gc.h"
 
@@ -53,6 +54,39 @@ static struct used *open_used(const struct mount *mnt,
 	return used_open(mnt->dirfd, info.inodes, mnt->fresh);
 }
 
+static int make_source(const struct mount *mnt, struct lazy_source **ret_source)
+{
+	const struct entry *e = &mnt->state.entry;
+	struct chain *chain = NULL;
+	char fault[TIERS_FAULT_MAX];
+	json_t *list = json_loads(mnt->state.tiers, 0, NULL);
+	int r;
+
+	if (!list)
+		return -EBADMSG;
+	r = tiers_get(mnt->mounts->config.tiers, list, fault, &chain);
+	json_decref(list);
+	if (r < 0)
+		return log_error(r, "%s: %s", mnt->state.dir, fault);
+	r = lazy_remote_new(chain, e->tenant, e->namespace, ret_source);
+	chain_unref(chain);
+	return r;
+}
+
+/* In a new worker, or at a resume, nobody has said yet where the chunks of the
+ * tree may be had. Secrets are not kept: tiers that need some are refused then,
+ * until a command names them again. */
+static void offer_tiers(const struct mount *mnt)
+{
+	struct store *s = mnt->mounts->config.store;
+	struct lazy_source *src = store_find_source(s, &mnt->state.base);
+
+	if (!src && mnt->state.tiers && mnt->state.has_entry &&
+	    make_source(mnt, &src) == 0)
+		(void)store_offer_source(s, &mnt->state.base, src);
+	lazy_source_unref(src);
+}
+
 /* View and upper of a mount whose state is known; `adopt` where the kernel
  * still holds inodes of it. */
 static int open_view(struct mount *mnt, bool adopt, struct mounts_error *err)
@@ -71,6 +105,7 @@ static int open_view(struct mount *mnt, bool adopt, struct mounts_error *err)
 	int r;
 
 	if (mnt->state.has_base) {
+		offer_tiers(mnt);
 		r = store_tree_open(m->config.store, &mnt->state.base, &tree);
 		if (r < 0)
 			return tree_fail(mnt, r, err);
@@ -237,6 +272,9 @@ static int fill_state(struct mount *mnt, const char *dir, const struct entry *e,
 		s->has_base = true;
 		s->base = *opt->base;
 	}
+	s->tiers = opt->tiers ? strdup(opt->tiers) : NULL;
+	if (opt->tiers && !s->tiers)
+		return -ENOMEM;
 	s->over_files = opt->over_files;
 	s->read_only = opt->read_only;
 	s->allow_other = opt->allow_other;

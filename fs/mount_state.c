@@ -31,6 +31,7 @@ static void cleanup_json(json_t **j)
 void mount_state_release(struct mount_state *s)
 {
 	free(s->dir);
+	free(s->tiers);
 	entry_release(&s->entry);
 	memset(s, 0, sizeof(*s));
 }
@@ -116,7 +117,10 @@ char *mount_state_text(const struct mount_state *s)
 				s->has_entry ? entry_json(&s->entry) :
 					       json_null()) < 0 ||
 	    (s->over_files &&
-	     json_object_set_new(j, "over_files", json_true()) < 0))
+	     json_object_set_new(j, "over_files", json_true()) < 0) ||
+	    (s->tiers &&
+	     json_object_set_new(j, "tiers", json_loads(s->tiers, 0, NULL)) <
+		     0))
 		return NULL;
 	return json_dumps(j, JSON_COMPACT);
 }
@@ -218,7 +222,7 @@ static int parse_fields(json_t *j, struct mount_state *s)
 	int read_only, allow_other, suid_dev, stateful_open, over_files = 0;
 	json_int_t format, uid, gid, mounted, kept;
 	const char *id;
-	json_t *dir;
+	json_t *dir, *tiers;
 
 	if (json_unpack(j,
 			"{s:I, s:s, s:o, s:b, s:b, s:b, s:b, s?b, s:I, s:I, "
@@ -243,6 +247,10 @@ static int parse_fields(json_t *j, struct mount_state *s)
 	s->mounted_ns = mounted;
 	s->kept_ns = kept;
 	s->dir = rpc_bytes(dir, NULL);
+	tiers = json_object_get(j, "tiers");
+	if (tiers && !json_is_array(tiers))
+		return -EBADMSG;
+	s->tiers = tiers ? json_dumps(tiers, JSON_COMPACT) : NULL;
 	return s->dir && s->dir[0] == '/' && strlen(s->dir) < PATH_MAX ?
 		       0 :
 		       -EBADMSG;

@@ -26,6 +26,7 @@ struct mount_state {
 	bool read_only, allow_other, suid_dev, stateful_open;
 	bool over_files; /* its directory holds files, beneath it */
 	uint32_t uid, gid;
+	char *tiers; /* JSON: where chunks may be had, no secrets; or NULL */
 	int64_t mounted_ns;
 	int64_t kept_ns; /* 0: not set aside */
 };

@@ -22,14 +22,16 @@
 #include "mount_state.h"
 #include "session.h"
 #include "supervisor.h"
+#include "tiers.h"
 #include "view.h"
 
 struct mounts;
 struct mount;
 
 struct mounts_config {
-	struct store *store; /* borrowed, as the next two */
+	struct store *store; /* borrowed, as the next three */
 	struct fetch *fetch;
+	struct tiers *tiers;
 	struct supervisor_link *link;
 	const char *state_dir; /* holds mounts/ */
 	int wake_fd; /* eventfd; gets 1 when the last mount has gone */
@@ -48,6 +50,7 @@ struct mounts_options {
 	bool over_files;   /* that the directory holds, and that stay beneath */
 	/* Without an entry: what it lies on (borrowed); NULL: an empty base. */
 	const struct digest *base;
+	const char *tiers; /* JSON (tiers.h), borrowed; NULL: none */
 };
 
 int mounts_new(const struct mounts_config *config, struct mounts **ret_mounts);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdatomic.h>
 
 #include "fetch.h"
 
@@ -24,6 +25,30 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fuse_reply_open(req, fi);
 }
 
+/* Called on the thread that reads the kernel's INTERRUPT. */
+static void set_interrupted(fuse_req_t req, void *flag)
+{
+	(void)req;
+	atomic_store((atomic_bool *)flag, true);
+}
+
+/* A read that may have to wait for a remote tier ends when its caller is
+ * interrupted. libfuse calls back under the request's lock, so not any more
+ * once the function is taken away. */
+static ssize_t read_interruptible(fuse_req_t req, fuse_ino_t ino, void *buf,
+				  size_t size, off_t off)
+{
+	atomic_bool flag = false;
+	ssize_t n;
+
+	fuse_req_interrupt_func(req, set_interrupted, &flag);
+	fetch_set_interrupt(&flag);
+	n = view_read(ops_view(req), ino, buf, size, off);
+	fetch_set_interrupt(NULL);
+	fuse_req_interrupt_func(req, NULL, NULL);
+	return n;
+}
+
 void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
@@ -37,7 +62,9 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	}
 	if (size > OPS_DATA_MAX)
 		size = OPS_DATA_MAX;
-	n = view_read(ops_view(req), ino, buf, size, off);
+	n = view_is_lazy(ops_view(req)) ?
+		    read_interruptible(req, ino, buf, size, off) :
+		    view_read(ops_view(req), ino, buf, size, off);
 	if (n < 0)
 		ops_reply(req, n);
 	else

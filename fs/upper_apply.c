@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "store/base/log.h"
+#include "store/lazy.h"
 
 #include "upper.h"
 #include "view.h"
@@ -356,6 +357,18 @@ static int apply_xattrs(struct upper *u, const struct item_blob *b)
 	return 0;
 }
 
+/* What a commit made on top of the base may have chunks where the base has
+ * them. */
+static int open_tree(struct upper *u, const struct digest *digest,
+		     struct store_tree **ret_tree)
+{
+	const struct store_tree *base = u->ntrees > 0 ? u->trees[0].tree : NULL;
+	struct lazy_source *src = base ? store_tree_source(base) : NULL;
+	int r = src ? store_offer_source(u->store, digest, src) : 0;
+
+	return r < 0 ? r : store_tree_open(u->store, digest, ret_tree);
+}
+
 static int apply_tree(struct upper *u, const struct item_tree *t)
 {
 	struct store_tree *tree = NULL;
@@ -368,7 +381,7 @@ static int apply_tree(struct upper *u, const struct item_tree *t)
 		return digest_equal(&u->trees[t->number].digest, &t->digest) ?
 			       0 :
 			       -EBADMSG;
-	r = u->store ? store_tree_open(u->store, &t->digest, &tree) : -ENOENT;
+	r = u->store ? open_tree(u, &t->digest, &tree) : -ENOENT;
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0) {

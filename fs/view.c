@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "store/base/log.h"
+#include "store/lazy.h"
 
 #include "view_internal.h"
 
@@ -165,6 +166,7 @@ static int view_init(struct view *v, struct store_tree *tree,
 	if (v->damaged)
 		v->read_only = true;
 	v->adopted = opt->adopt;
+	v->lazy = tree && store_tree_source(tree);
 	v->lookups =
 		calloc((size_t)v->upper.base_inodes + 1, sizeof(*v->lookups));
 	if (!v->lookups)
@@ -214,6 +216,11 @@ void view_close(struct view *v)
 		view_reclaim(v);
 	}
 	view_free(v);
+}
+
+bool view_is_lazy(const struct view *v)
+{
+	return v->lazy;
 }
 
 /* --- inodes --- */

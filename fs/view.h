@@ -122,6 +122,8 @@ int view_readdir(struct view *v, uint64_t dir, uint64_t off, bool plus,
 
 /* Up to `len` bytes; fewer only at the end. May block in fetch: see
  * fetch.h for how the service loop is told. */
+/* Whether a read may have to wait for a remote tier. */
+bool view_is_lazy(const struct view *v);
 ssize_t view_read(struct view *v, uint64_t ino, void *buf, size_t len,
 		  uint64_t off);
 

@@ -29,6 +29,7 @@ struct view {
 	struct used *used; /* may be NULL */
 	int dirfd;	   /* own duplicate or -1 */
 	bool read_only, damaged;
+	bool lazy;		   /* reads may wait for a remote tier */
 	bool adopted;		   /* not all references are counted */
 	_Atomic uint64_t *lookups; /* kernel references of base inodes */
 };

@@ -81,6 +81,7 @@ void ingest_free(struct ingest *in)
 	ingest_dict_free(in);
 	catalog_build_free(in->build);
 	free(in->cut_buf);
+	lazy_source_unref(in->source);
 	pthread_mutex_destroy(&in->lock);
 	free(in);
 }
@@ -335,6 +336,8 @@ static int known_piece(struct ingest *in, uint32_t node,
 	if (r == 0)
 		r = store_tree_locate(tree, p->chunk, &loc);
 	in->foreign |= store_tree_is_foreign(tree);
+	if (!in->source && store_tree_source(tree))
+		in->source = lazy_source_ref(store_tree_source(tree));
 	return r < 0 ? r : ingest_known(in, node, digest, p->len, &loc);
 }
 

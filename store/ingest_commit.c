@@ -12,6 +12,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "ingest_internal.h"
+#include "lazy.h"
 
 /* After so many new records the memtables are written out, so that the next
  * start has little to replay. */
@@ -218,6 +219,8 @@ int ingest_commit(struct ingest *in, struct entry *e,
 	}
 	r = index_publish(in, &p, e);
 	store_publish_end(in->store);
+	if (r == 0 && in->source)
+		r = store_offer_source(in->store, &p.digest, in->source);
 	if (r < 0)
 		return r;
 	*ret_result = in->result;

@@ -101,6 +101,7 @@ struct ingest {
 	uint32_t pack_count, pack_cap;
 	struct ingest_chunk *fresh_first, **fresh_tail;
 	bool committed;
+	struct lazy_source *source; /* of a tree with known files, or NULL */
 	bool foreign; /* some locations are of a foreign placement */
 
 	/* Constant once dict_decided is set. */

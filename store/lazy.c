@@ -30,6 +30,18 @@ static _Thread_local struct {
 	const atomic_bool *interrupted;
 } reader;
 
+static atomic_uint default_deadline_ms = LAZY_DEADLINE_MS;
+
+void lazy_set_default_deadline(unsigned ms)
+{
+	atomic_store(&default_deadline_ms, ms);
+}
+
+unsigned lazy_default_deadline(void)
+{
+	return atomic_load(&default_deadline_ms);
+}
+
 void lazy_set_interrupt(const atomic_bool *interrupted)
 {
 	reader.interrupted = interrupted;

@@ -68,13 +68,19 @@ void lazy_source_unref(struct lazy_source *src); /* NULL is fine */
 #define LAZY_DEADLINE_MS 30000
 
 /*
- * As store_tree_open(), for a tree whose chunks may be elsewhere: catalog and
- * placement are here. All who open one of the same source share it. Where every
- * pack is here and the placement was made here, it is a tree like any other,
- * until a chunk turns out to be damaged. `src` may be NULL.
+ * Says where the chunks of a catalog's tree may be had. From then on
+ * store_tree_open() makes the tree lazy where a pack of it is not here, or its
+ * placement was made elsewhere; one that is here stays a tree like any other,
+ * until a chunk turns out to be damaged. The last offer counts, for trees that
+ * are opened after it. What an ingest makes on top of such a tree gets its
+ * source. Nothing of this outlives the process.
  */
-int store_tree_open_lazy(struct store *s, const struct digest *catalog,
-			 struct lazy_source *src, struct store_tree **ret_tree);
+int store_offer_source(struct store *s, const struct digest *catalog,
+		       struct lazy_source *src);
+
+/* The source that was offered, a reference, or NULL. */
+struct lazy_source *store_find_source(struct store *s,
+				      const struct digest *catalog);
 
 /* Publishes the placement of a catalog that was made elsewhere: what it says is
  * believed of no chunk before its digest was compared. */
@@ -82,18 +88,17 @@ int store_put_foreign_placement(struct store *s, const struct digest *catalog,
 				const void *data, size_t len);
 bool store_tree_is_foreign(const struct store_tree *t);
 
-/* As store_tree_open(), with the source of another tree, if it has one: for what
- * is made on top of it. */
-int store_tree_open_like(const struct store_tree *like,
-			 const struct digest *catalog,
-			 struct store_tree **ret_tree);
+/* Borrowed, or NULL. */
+struct lazy_source *store_tree_source(const struct store_tree *t);
 
 /* What a thread's reads of lazy trees wait for besides the chunk: they end with
  * -EINTR soon after *interrupted is set. NULL: nothing. Thread-local. */
 void lazy_set_interrupt(const atomic_bool *interrupted);
 
-/* Milliseconds that reads of the tree wait at most before they give -EIO. */
+/* Milliseconds that reads of the tree wait at most before they give -EIO; and
+ * those of trees that become lazy from now on. */
 void lazy_set_deadline(struct store_tree *t, unsigned ms);
+void lazy_set_default_deadline(unsigned ms);
 
 /* From now on, until the tree is closed, fetches what is absent at the lowest
  * priority. */

@@ -189,6 +189,8 @@ int lazy_load(struct lazy_tree *lt, const struct tier_call *call,
 /* With the lock held: a tree has work that it was not asked for. */
 void lazy_kick(struct lazy *l);
 
+unsigned lazy_default_deadline(void);
+
 /* What the calling thread's reads are ended by, or NULL. */
 const atomic_bool *lazy_interrupt(void);
 

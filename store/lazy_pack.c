@@ -202,8 +202,11 @@ static int pack_look(struct lazy_tree *lt, uint32_t n, bool whole,
 	int r;
 
 	*ret_file = NULL;
-	if (whole && store_tree_open_pack(lt->tree, n, &p) == 0)
+	if (whole && store_tree_open_pack(lt->tree, n, &p) == 0) {
+		/* It came another way. */
+		(void)sparse_remove(lt->tree->store->sparse_fd, name);
 		return 0;
+	}
 	r = file_open(lt->lazy, name, ret_file);
 	if (r == -ENOENT && call)
 		r = file_begin(lt, name, call, ret_file);

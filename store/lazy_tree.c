@@ -308,7 +308,7 @@ int lazy_tree_new(struct store_tree *t, struct lazy_source *src,
 	lt->source = lazy_source_ref(src);
 	lt->n_chunks = info.chunks;
 	lt->n_packs = placement_packs(t->placement);
-	atomic_init(&lt->deadline_ms, LAZY_DEADLINE_MS);
+	atomic_init(&lt->deadline_ms, lazy_default_deadline());
 	TAILQ_INIT(&lt->jobs);
 	lt->state = calloc(lt->n_chunks + 1, sizeof(*lt->state));
 	lt->packs = calloc(lt->n_packs + 1, sizeof(*lt->packs));

@@ -207,6 +207,7 @@ void store_close(struct store *s)
 	if (!s)
 		return;
 	lazy_free(s->lazy);
+	store_release_sources(s);
 	pack_cache_free(s->packs);
 	index_close(s->index);
 	map_release(&s->trees.heads);

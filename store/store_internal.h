@@ -25,6 +25,7 @@ struct store {
 	pthread_mutex_t lock; /* guards all below */
 	struct dmap trees;    /* open struct store_tree, not referenced */
 	struct dmap damaged;  /* chunks that were complained about */
+	struct dmap sources;  /* of catalogs (store_source.c) */
 	struct lazy *lazy;    /* NULL until a tree is lazy */
 	struct dmap held;     /* store_hold.c, as all below */
 	struct dmap condemned;
@@ -124,6 +125,9 @@ int store_remove_sparse(struct store *s, const struct digest *pack);
 struct store_tree;
 void store_tree_was_open(struct store *s, const struct digest *catalog);
 int store_tree_check_condemned(struct store *s, const struct store_tree *t);
+
+/* At the end. */
+void store_release_sources(struct store *s);
 
 /* Whether every pack that the tree needs is there to be read. */
 bool store_tree_is_whole(struct store_tree *t);

@@ -398,12 +398,6 @@ static int tree_open(struct store *s, const struct digest *catalog,
 	return r == -EAGAIN ? -ENOENT : r;
 }
 
-int store_tree_open(struct store *s, const struct digest *catalog,
-		    struct store_tree **ret_tree)
-{
-	return tree_open(s, catalog, NULL, ret_tree);
-}
-
 int store_tree_make_lazy(struct store_tree *t, struct lazy_tree **ret_lazy)
 {
 	struct lazy_tree *lt = NULL, *other = NULL;
@@ -424,9 +418,16 @@ int store_tree_make_lazy(struct store_tree *t, struct lazy_tree **ret_lazy)
 	return 0;
 }
 
-int store_tree_open_lazy(struct store *s, const struct digest *catalog,
-			 struct lazy_source *src, struct store_tree **ret_tree)
+static void cleanup_source(struct lazy_source **src)
 {
+	lazy_source_unref(*src);
+}
+
+int store_tree_open(struct store *s, const struct digest *catalog,
+		    struct store_tree **ret_tree)
+{
+	_cleanup_(cleanup_source) struct lazy_source *src =
+		store_find_source(s, catalog);
 	struct lazy_tree *lt;
 	struct store_tree *t;
 	int r = tree_open(s, catalog, src, &t);
@@ -448,12 +449,9 @@ bool store_tree_is_foreign(const struct store_tree *t)
 	return t->foreign;
 }
 
-int store_tree_open_like(const struct store_tree *like,
-			 const struct digest *catalog,
-			 struct store_tree **ret_tree)
+struct lazy_source *store_tree_source(const struct store_tree *t)
 {
-	return store_tree_open_lazy(like->store, catalog, like->source,
-				    ret_tree);
+	return t->source;
 }
 
 struct store_tree *store_tree_ref(struct store_tree *t)

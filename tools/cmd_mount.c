@@ -121,6 +121,8 @@ static int mount_at(const struct args *args, const char *dir)
 	if (place_absolute(dir, &path, &f) < 0)
 		return out_failure(&f);
 	json_object_set_new(params, "mode", json_string("rw"));
+	if (args->fill)
+		json_object_set_new(params, "fill", json_true());
 	json_object_set_new(params, "dir", rpc_string(path, strlen(path)));
 	if (args->empty || args->adopt)
 		json_object_set_new(params, args->empty ? "empty" : "adopt",
@@ -206,6 +208,9 @@ static const struct option_def options[] = {
 	{ "adopt", 0, OPTION_FLAG, NULL, offsetof(struct args, adopt),
 	  "Mount what DIR holds, over it: its own files stay beneath as they "
 	  "are, and what is written goes to the mount." },
+	{ "fill", 0, OPTION_FLAG, NULL, offsetof(struct args, fill),
+	  "Fetch all of the entry's files from the remote tiers, in the "
+	  "background, while the mount is used." },
 	{ "resume", 0, OPTION_FLAG, NULL, offsetof(struct args, resume),
 	  "Mount again, with its changes, what a dead daemon, a reboot or "
 	  "umount left at DIR; or all." },

@@ -17,12 +17,12 @@
 #include "store/base/log.h"
 
 static const struct command *const commands[] = {
-	&cmd_run,   &cmd_init,	 &cmd_config, &cmd_key,		&cmd_why,
-	&cmd_mount, &cmd_pull,	 &cmd_push,   &cmd_umount,	&cmd_diff,
-	&cmd_reset, &cmd_commit, &cmd_import, &cmd_list,	&cmd_show,
-	&cmd_ls,    &cmd_cat,	 &cmd_export, &cmd_materialize, &cmd_status,
-	&cmd_gc,    &cmd_rm,	 &cmd_pin,    &cmd_unpin,	&cmd_daemon,
-	NULL,
+	&cmd_run,    &cmd_init,	    &cmd_config, &cmd_key,    &cmd_why,
+	&cmd_mount,  &cmd_prefetch, &cmd_pull,	 &cmd_push,   &cmd_umount,
+	&cmd_diff,   &cmd_reset,    &cmd_commit, &cmd_import, &cmd_list,
+	&cmd_show,   &cmd_ls,	    &cmd_cat,	 &cmd_export, &cmd_materialize,
+	&cmd_status, &cmd_stats,    &cmd_gc,	 &cmd_rm,     &cmd_pin,
+	&cmd_unpin,  &cmd_daemon,   NULL,
 };
 
 static const char *command_name(const void *arg, size_t index)

@@ -29,7 +29,7 @@ struct args {
 	struct strings paths, presets, restore_prefixes;
 	struct strings names; /* operands in front of `--` */
 	bool always, empty, resume, lazy, discard, force, explain, reread,
-		materialize, adopt, origin;
+		materialize, adopt, origin, fill;
 	bool no_restore, commit_on_failure, ephemeral, no_wait, dry_run;
 	bool unused, only_used;
 	bool wait, remote;

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* larder stats: what was fetched for the mounts, and what the tiers did. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+#include "cmd.h"
+#include "format.h"
+#include "fs/rpc.h"
+#include "out.h"
+#include "place.h"
+#include "store/base/cleanup.h"
+
+static uint64_t number(const json_t *object, const char *name)
+{
+	return (uint64_t)field_number(object, name);
+}
+
+/* The bound that `percent` of what a histogram counts are below. */
+static uint64_t percentile(const json_t *histogram, unsigned percent)
+{
+	json_int_t all = 0, seen = 0, bound = 0;
+	json_t *bucket;
+	size_t i;
+
+	json_array_foreach(histogram, i, bucket)
+		all += json_integer_value(json_array_get(bucket, 1));
+	json_array_foreach(histogram, i, bucket)
+	{
+		if (json_is_integer(json_array_get(bucket, 0)))
+			bound = json_integer_value(json_array_get(bucket, 0));
+		seen += json_integer_value(json_array_get(bucket, 1));
+		if (seen * 100 >= all * percent)
+			break;
+	}
+	return (uint64_t)bound;
+}
+
+static void print_latency(const json_t *histogram)
+{
+	char half[FORMAT_MAX], most[FORMAT_MAX];
+
+	if (json_array_size(histogram) == 0)
+		return;
+	printf(", half of them below %s, 99 %% below %s",
+	       format_ms((percentile(histogram, 50) + 999) / 1000, half),
+	       format_ms((percentile(histogram, 99) + 999) / 1000, most));
+}
+
+static void print_remote(const json_t *remote)
+{
+	const json_t *fetches = json_object_get(remote, "fetches");
+	char a[FORMAT_MAX], b[FORMAT_MAX], c[FORMAT_MAX], d[FORMAT_MAX];
+
+	printf("         here: %s of %s stored, %s of %s chunks%s\n",
+	       format_bytes(number(remote, "here_bytes"), a),
+	       format_bytes(number(remote, "stored_bytes"), b),
+	       format_count(number(remote, "chunks_here"), c),
+	       format_count(number(remote, "chunks"), d),
+	       field_flag(remote, "filling") ? ", filling" : "");
+	printf("         fetched: %s in %s requests of readers, %s ahead, "
+	       "%s learnt, ",
+	       format_bytes(number(remote, "fetched_bytes"), a),
+	       format_count(number(fetches, "wanted"), b),
+	       format_count(number(fetches, "ahead"), c),
+	       format_count(number(fetches, "learnt"), d));
+	printf("%s fill; %s failed\n", format_count(number(fetches, "fill"), a),
+	       format_count(number(fetches, "failed"), b));
+	printf("         reads: %s chunks, %s waited",
+	       format_count(number(remote, "reads"), a),
+	       format_count(number(remote, "reads_waited"), b));
+	print_latency(json_object_get(remote, "waits_us"));
+	putchar('\n');
+}
+
+static void print_mount(const json_t *mount)
+{
+	const json_t *remote = json_object_get(mount, "remote");
+	const char *entry = field_text(mount, "entry");
+	char bytes[FORMAT_MAX], text[FORMAT_MAX];
+
+	fputs("mount    ", stdout);
+	format_name(stdout, json_object_get(mount, "dir"));
+	printf("\n         %s, a tree of %s\n",
+	       *entry ? format_entry(entry, text) : "empty tree",
+	       format_bytes(number(mount, "bytes"), bytes));
+	if (json_is_object(remote))
+		print_remote(remote);
+	else
+		printf("         all of it is on this machine\n");
+}
+
+static void print_tier(const json_t *tier)
+{
+	char a[FORMAT_MAX], b[FORMAT_MAX], c[FORMAT_MAX], d[FORMAT_MAX];
+
+	printf("tier     %s%s\n", field_text(tier, "name"),
+	       field_flag(tier, "up") ? "" : ", left alone after failures");
+	printf("         %s requests: %s hits, %s misses, %s failures, ",
+	       format_count(number(tier, "requests"), a),
+	       format_count(number(tier, "hits"), b),
+	       format_count(number(tier, "misses"), c),
+	       format_count(number(tier, "failures"), d));
+	printf("%s damaged\n", format_count(number(tier, "damaged"), a));
+	printf("         %s read, %s written",
+	       format_bytes(number(tier, "bytes_in"), a),
+	       format_bytes(number(tier, "bytes_out"), b));
+	print_latency(json_object_get(tier, "latency_us"));
+	putchar('\n');
+}
+
+static int set_dir(json_t *params, const char *dir)
+{
+	_cleanup_free_ char *path = NULL;
+	struct failure f;
+
+	if (place_absolute(dir, &path, &f) < 0)
+		return out_failure(&f);
+	json_object_set_new(params, "dir", rpc_string(path, strlen(path)));
+	return 0;
+}
+
+static int run(const struct args *args)
+{
+	_cleanup_json_ json_t *params = client_params(args);
+	_cleanup_json_ json_t *result = NULL;
+	json_t *item;
+	size_t i;
+	int r = args->count > 0 ? set_dir(params, args->operands[0]) : 0;
+
+	if (r == 0)
+		r = client_request("stats", json_incref(params), NULL, 0,
+				   &result);
+	if (r)
+		return r;
+	if (args->json)
+		return out_json(json_incref(result));
+	json_array_foreach(json_object_get(result, "mounts"), i, item)
+		print_mount(item);
+	json_array_foreach(json_object_get(result, "tiers"), i, item)
+		print_tier(item);
+	return 0;
+}
+
+static const struct option_def options[] = { OPTION_END };
+
+const struct command cmd_stats = {
+	.name = "stats",
+	.summary = "show what was fetched, and how the remote tiers do",
+	.synopsis = "[DIR]",
+	.description =
+		"For each mount, or that at DIR: how much of the tree is on "
+		"this machine, what was fetched and why, and how long reads "
+		"had to wait. For each remote tier: hits, misses, failures, "
+		"damaged objects, bytes and latency, since the daemon's "
+		"worker began.",
+	.options = options,
+	.operands_max = 1,
+	.run = run,
+};
