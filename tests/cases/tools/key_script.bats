@@ -60,7 +60,7 @@ one_error() {
 @test "a script that hangs is killed with all that it started" {
 	run --separate-stderr larder key --key-timeout 1 --key-script \
 		'sleep 1000 & echo $! >one; sleep 1001 & echo $! >two; wait'
-	one_error '1 seconds' --key-timeout
+	one_error 'within 1 s' --key-timeout
 	gone() {
 		! kill -0 "$(cat one)" "$(cat two)" 2>/dev/null
 	}
@@ -68,14 +68,14 @@ one_error() {
 	# One that will not be asked, and one that only leaves its output open.
 	run --separate-stderr larder key --key-timeout 1 --key-script \
 		'trap "" TERM; while :; do sleep 0.1; done'
-	one_error '1 seconds'
+	one_error 'within 1 s'
 	run --separate-stderr larder key --key-timeout 1 --key-script \
 		'sleep 1000 & echo $! >one'
-	one_error '1 seconds'
+	one_error 'within 1 s'
 	wait_until gone
 	run --separate-stderr larder key --key-timeout 1 --key-script \
 		'exec >&-; echo $$ >one; exec sleep 1000'
-	one_error '1 seconds'
+	one_error 'within 1 s'
 	wait_until gone
 }
 
