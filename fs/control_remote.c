@@ -97,16 +97,11 @@ static int fail(struct control_call *call, int err, const char *tier,
 
 /* --- push --- */
 
-struct waiting {
-	struct control_call *call;
-};
-
+/* `arg`: the call that waits. */
 static int tell(void *arg, uint64_t packs, uint64_t all_packs, uint64_t bytes)
 {
-	struct waiting *w = arg;
-
-	return progress_tick(control_progress(w->call), "push", packs,
-			     all_packs, bytes, 0);
+	return progress_tick(control_progress(arg), "push", packs, all_packs,
+			     bytes, 0);
 }
 
 static json_t *upload_result(const char *tier, int err, const char *why,
@@ -125,7 +120,6 @@ static int upload_to(struct control_call *call, const struct control_remote *cr,
 	struct uploads *u = call->config->uploads;
 	const char *name = chain_name(cr->chain, i);
 	struct remote_result res = { 0 };
-	struct waiting w = { call };
 	char why[TIER_WHY_MAX] = "the upload queue cannot be written";
 	uint64_t id;
 	int r = uploads_add(u, e, cr->chain, i, json_array_get(cr->tiers, i),
@@ -137,7 +131,7 @@ static int upload_to(struct control_call *call, const struct control_remote *cr,
 		return 0;
 	}
 	if (r == 0)
-		r = uploads_wait(u, id, tell, &w, &res, why);
+		r = uploads_wait(u, id, tell, call, &res, why);
 	json_array_append_new(list, upload_result(name, r, why, &res));
 	return r;
 }

@@ -10,7 +10,6 @@
 #include <getopt.h>
 #include <malloc.h>
 #include <jansson.h>
-#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>

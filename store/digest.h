@@ -29,6 +29,13 @@ int digest_ctx_reset(struct digest_ctx *ctx);
 int digest_ctx_update(struct digest_ctx *ctx, const void *data, size_t len);
 int digest_ctx_final(struct digest_ctx *ctx, struct digest *ret_digest);
 
+static inline void cleanup_digest_ctx(struct digest_ctx **ctx)
+{
+	digest_ctx_free(*ctx);
+}
+
+#define _cleanup_digest_ctx_ __attribute__((cleanup(cleanup_digest_ctx)))
+
 void digest_hex(const struct digest *d, char ret_hex[DIGEST_HEX_LEN + 1]);
 int digest_parse(const char *hex, struct digest *ret_digest); /* -EINVAL */
 

@@ -524,14 +524,9 @@ static int hash_piece(void *arg, const void *data, size_t n)
 	return digest_ctx_update(arg, data, n);
 }
 
-static void cleanup_hash(struct digest_ctx **hash)
-{
-	digest_ctx_free(*hash);
-}
-
 static int verify_name(const struct pack *p)
 {
-	_cleanup_(cleanup_hash) struct digest_ctx *hash = NULL;
+	_cleanup_digest_ctx_ struct digest_ctx *hash = NULL;
 	struct digest found;
 	int r;
 

@@ -27,11 +27,6 @@ static void cleanup_codec(struct codec_ctx **ctx)
 	codec_ctx_free(*ctx);
 }
 
-static void cleanup_digest_ctx(struct digest_ctx **ctx)
-{
-	digest_ctx_free(*ctx);
-}
-
 /* --- the tree --- */
 
 struct tree_want {
@@ -368,7 +363,7 @@ int remote_pull(const struct remote *r, const struct entry *e,
 		struct remote_result *ret_result)
 {
 	_cleanup_(cleanup_codec) struct codec_ctx *codec = NULL;
-	_cleanup_(cleanup_digest_ctx) struct digest_ctx *digest = NULL;
+	_cleanup_digest_ctx_ struct digest_ctx *digest = NULL;
 	struct remote_result result = { 0 };
 	struct pulling p = { .remote = r, .result = &result };
 	int err = codec_ctx_new(&codec);

@@ -22,11 +22,6 @@
 /* For what is small; a pack takes as long as it moves. */
 #define PUT_TIMEOUT_NS INT64_C(60000000000)
 
-static void cleanup_digest_ctx(struct digest_ctx **ctx)
-{
-	digest_ctx_free(*ctx);
-}
-
 /* --- a pack --- */
 
 struct pack_source {
@@ -77,7 +72,7 @@ static ssize_t read_pack(void *arg, void *buf, size_t cap, uint64_t off)
 static int put_pack(struct push *p, const struct digest *name, int fd,
 		    uint64_t size, const char *path)
 {
-	_cleanup_(cleanup_digest_ctx) struct digest_ctx *digest = NULL;
+	_cleanup_digest_ctx_ struct digest_ctx *digest = NULL;
 	struct tier_call call = remote_call(p->remote, 0);
 	struct pack_source src = { p, fd, size, name, NULL, 0 };
 	int r = digest_ctx_new(&digest);

@@ -54,14 +54,9 @@ static bool blob_is_known(struct store *s, enum index_blob kind,
 	       then.mtime_ns == now->mtime_ns && then.ctime_ns == now->ctime_ns;
 }
 
-static void cleanup_digest_ctx(struct digest_ctx **ctx)
-{
-	digest_ctx_free(*ctx);
-}
-
 static int blob_verify(int fd, uint64_t bytes, const struct digest *digest)
 {
-	_cleanup_(cleanup_digest_ctx) struct digest_ctx *ctx = NULL;
+	_cleanup_digest_ctx_ struct digest_ctx *ctx = NULL;
 	_cleanup_free_ uint8_t *buf = malloc(VERIFY_STEP_BYTES);
 	struct digest got;
 	uint64_t off;

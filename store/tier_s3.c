@@ -109,16 +109,11 @@ static int s3_get(void *self, const struct tier_call *c, const char *path,
 	return request(self, c, &req, path, EMPTY_SHA256, &length);
 }
 
-static void cleanup_digest_ctx(struct digest_ctx **ctx)
-{
-	digest_ctx_free(*ctx);
-}
-
 static int hash_source(const struct tier_call *c, uint64_t size,
 		       tier_source source, void *arg,
 		       char ret_hex[DIGEST_HEX_LEN + 1])
 {
-	_cleanup_(cleanup_digest_ctx) struct digest_ctx *ctx = NULL;
+	_cleanup_digest_ctx_ struct digest_ctx *ctx = NULL;
 	_cleanup_free_ uint8_t *buf = malloc(HASH_STEP);
 	struct digest digest;
 	uint64_t off = 0;

@@ -19,11 +19,6 @@ static const struct variable environment[] = {
 	{ NULL, NULL },
 };
 
-static void cleanup_hash(struct digest_ctx **hash)
-{
-	digest_ctx_free(*hash);
-}
-
 static int read_all(struct process *p, struct digest_ctx *hash,
 		    int64_t deadline_ns, uint64_t *ret_bytes)
 {
@@ -49,7 +44,7 @@ static int hash_output(struct inputs *in, const char *line,
 					     .variables = environment,
 					     .dirfd = in->place.rootfd,
 					     .own_session = true };
-	_cleanup_(cleanup_hash) struct digest_ctx *hash = NULL;
+	_cleanup_digest_ctx_ struct digest_ctx *hash = NULL;
 	_cleanup_process_ struct process p = PROCESS_INIT;
 	int64_t deadline =
 		clock_mono_ns() + in->timeout_s * INT64_C(1000000000);
