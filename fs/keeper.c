@@ -20,6 +20,7 @@
 #define LOOK_NS (30 * SECOND_NS)  /* other programs fill disks, too */
 #define QUIET_NS (5 * SECOND_NS)  /* without requests: idle */
 #define AGAIN_NS (60 * SECOND_NS) /* after one that did not help */
+#define SOON_NS (5 * SECOND_NS)	  /* the same, and the store has grown since */
 #define DAY_NS (INT64_C(86400) * SECOND_NS)
 #define NICEST 19
 
@@ -40,6 +41,7 @@ struct keeper {
 	bool grown, removed; /* since the thread looked */
 	int64_t request_ns;  /* the last one, monotonic */
 	int64_t again_ns;    /* not before, where the last did not help */
+	int64_t soon_ns;     /* the same where the store has grown since */
 };
 
 /* ---- collecting */
@@ -170,6 +172,23 @@ static int is_stopping(void *arg, const char *phase, uint64_t done_files,
 	return k->stopping ? -ECANCELED : 0;
 }
 
+/* What is being stored meanwhile is there, but cannot be removed: the store may
+ * be over its limits until the next time. With the lock. */
+static void note_result(struct keeper *k, int r, const struct gc_result *res)
+{
+	int64_t now = clock_mono_ns();
+
+	if (!res->after.over)
+		return;
+	k->again_ns = k->soon_ns = now + AGAIN_NS;
+	if (r < 0)
+		return;
+	k->soon_ns = now + SOON_NS;
+	k->grown |= res->removed_entries > 0;
+	if (k->grown)
+		k->again_ns = k->soon_ns;
+}
+
 static void collect(struct keeper *k)
 {
 	struct progress p = { .report = is_stopping, .arg = k };
@@ -193,8 +212,7 @@ static void collect(struct keeper *k)
 						      res.after.bytes :
 						      res.before.bytes)) >>
 				20);
-	if (res.after.over)
-		k->again_ns = clock_mono_ns() + AGAIN_NS;
+	note_result(k, r, &res);
 }
 
 static bool is_over(struct keeper *k)
@@ -332,6 +350,8 @@ void keeper_note_growth(struct keeper *k)
 	LOCK_SCOPE(&k->lock);
 
 	k->grown = true;
+	if (k->soon_ns < k->again_ns)
+		k->again_ns = k->soon_ns;
 	pthread_cond_broadcast(&k->changed);
 }
 

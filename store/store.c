@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -32,6 +33,8 @@
 	" leave it out.\n"
 
 #define OWNER_MAX 32 /* bytes of v1/owner that are looked at */
+#define OWNER_WAIT_NS 3000000000
+#define OWNER_POLL_NS 20000000
 
 void store_path(const struct digest *digest, char ret_path[STORE_PATH_LEN + 1])
 {
@@ -74,24 +77,40 @@ static long owner_pid(int fd)
 	return strtol(text, NULL, 10);
 }
 
+/* A process that was killed keeps its locks until the kernel has taken it
+ * down, after /proc has ceased to show what it was. */
+static int owner_flock(int fd)
+{
+	const struct timespec pause = { .tv_nsec = OWNER_POLL_NS };
+	int64_t end = clock_mono_ns() + OWNER_WAIT_NS;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
+		if (clock_mono_ns() >= end)
+			return -EBUSY;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 /* The lock is the file's flock, which dies with the process; the pid in it
  * only serves the message. */
 static int owner_lock(struct store *s)
 {
 	char text[OWNER_MAX];
-	int len;
+	int len, r;
 
 	s->owner_fd = openat(s->fd, "owner",
 			     O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->owner_fd < 0)
 		return log_error(-errno, "store %s: cannot open owner", s->dir);
-	if (flock(s->owner_fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK)
-			return log_error(-errno, "store %s: cannot lock",
-					 s->dir);
-		return log_error(-EBUSY, "store %s is in use by process %ld",
-				 s->dir, owner_pid(s->owner_fd));
-	}
+	r = owner_flock(s->owner_fd);
+	if (r == -EBUSY)
+		return log_error(r, "store %s is in use by process %ld", s->dir,
+				 owner_pid(s->owner_fd));
+	if (r < 0)
+		return log_error(r, "store %s: cannot lock", s->dir);
 	len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
 	if (ftruncate(s->owner_fd, 0) < 0)
 		return log_error(-errno, "store %s: cannot write owner",

@@ -34,8 +34,8 @@
 struct store;
 
 /* Opens or creates the store in `dir` (the directory that holds v1). -EBUSY
- * when another process has it (said with its pid), -ESTALE for a newer
- * format. */
+ * when another process has it and does not end within 3 s (said with its
+ * pid), -ESTALE for a newer format. */
 int store_open(const char *dir, struct store **ret_store);
 void store_close(struct store *s);
 const char *store_dir(const struct store *s);

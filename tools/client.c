@@ -296,6 +296,19 @@ static int exchange(struct client *c, json_t *request, const int *fds,
 	return r;
 }
 
+/* Whether a request that was lost can be made again with the same files: what
+ * has been read of a pipe is gone, a directory is read anew. */
+static bool can_resend(const int *fds, unsigned nfds)
+{
+	struct stat st;
+	unsigned i;
+
+	for (i = 0; i < nfds; i++)
+		if (fstat(fds[i], &st) < 0 || !S_ISDIR(st.st_mode))
+			return false;
+	return true;
+}
+
 int client_call(struct client *c, const char *method, json_t *params,
 		const int *fds, unsigned nfds, json_t **ret_result,
 		struct failure *ret_failure)
@@ -312,8 +325,8 @@ int client_call(struct client *c, const char *method, json_t *params,
 				   "%s: out of memory", method);
 	progress_begin();
 	r = exchange(c, request, fds, nfds, &message);
-	if ((r == 0 || r == -EPIPE) && !interrupt_signal() && nfds == 0 &&
-	    c->start) {
+	if ((r == 0 || r == -EPIPE) && !interrupt_signal() &&
+	    can_resend(fds, nfds) && c->start) {
 		r = connect_rpc(c, ret_failure);
 		if (r < 0)
 			return r;

@@ -55,7 +55,7 @@ ended() {
 	larder daemon start
 	run_json status
 	pid=$(json .pid)
-	run timeout 10 "$LARDERD"
+	run timeout 30 "$LARDERD"
 	[ "$status" -eq 1 ]
 	[ "${#lines[@]}" -eq 1 ]
 	[[ $output == *[a-z]* ]]
@@ -65,7 +65,7 @@ ended() {
 	# Nor by another way to the same store.
 	mkdir elsewhere
 	chmod 700 elsewhere
-	run timeout 10 env XDG_RUNTIME_DIR="$PWD/elsewhere" \
+	run timeout 30 env XDG_RUNTIME_DIR="$PWD/elsewhere" \
 		XDG_STATE_HOME="$PWD/elsewhere/state" "$LARDER" status
 	[ "$status" -ne 0 ]
 	[ "$status" -ne 124 ]

@@ -159,7 +159,7 @@ limit() {
 	for i in 1 2 3 4 5 6; do
 		entry "aaaaa$i"
 	done
-	wait_until within 3145728
+	wait_until -t 60 within 3145728
 	[ "$(keys | wc -w)" -ge 2 ]
 	larder cat app@aaaaa6 file | cmp - from/file
 }
