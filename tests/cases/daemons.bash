@@ -22,9 +22,9 @@ make_xdg_dirs() {
 # ---- waiting
 
 # wait_until [-t SECONDS] COMMAND... polls until COMMAND succeeds, for at most
-# SECONDS (10).
+# SECONDS (30).
 wait_until() {
-	local tries=500
+	local tries=1500
 	if [ "$1" = -t ]; then
 		tries=$(($2 * 50))
 		shift 2
@@ -78,7 +78,7 @@ no_daemon() {
 take_down() {
 	local minor point pid failed=0
 	while read -r minor point; do
-		timeout 10 fusermount3 -u "$point" 2>/dev/null || true
+		timeout 30 fusermount3 -u "$point" 2>/dev/null || true
 	done < <(fuse_mounts "$1")
 
 	if ! no_daemon "$1"; then
@@ -99,7 +99,7 @@ take_down() {
 stop_daemon() {
 	local pid
 	# shellcheck disable=SC2046 # assignments without spaces
-	env $(xdg_dirs "$1") timeout 10 "$LARDER" daemon stop \
+	env $(xdg_dirs "$1") timeout 30 "$LARDER" daemon stop \
 		>/dev/null 2>&1 || true
 	# Root's command is another user's peer: the supervisor ends by signal.
 	if ! no_daemon "$1"; then
