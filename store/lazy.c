@@ -436,6 +436,7 @@ void lazy_free(struct lazy *l)
 	for (i = 0; i < l->n_threads; i++)
 		pthread_join(l->threads[i], NULL);
 	map_release(&l->files.heads);
+	lazy_hints_release(l);
 	pthread_cond_destroy(&l->work);
 	pthread_cond_destroy(&l->changed);
 	pthread_mutex_destroy(&l->lock);

@@ -88,6 +88,12 @@ int store_put_foreign_placement(struct store *s, const struct digest *catalog,
 				const void *data, size_t len);
 bool store_tree_is_foreign(const struct store_tree *t);
 
+/* How a pack ends that is not here: its length and last PACK_TAIL_BYTES, as
+ * somebody says. It saves who first wants a part of it from asking; where it is
+ * wrong, they are asked for. Forgotten with the process. */
+void store_hint_pack(struct store *s, const struct digest *pack, uint64_t bytes,
+		     const void *tail);
+
 /* Borrowed, or NULL. */
 struct lazy_source *store_tree_source(const struct store_tree *t);
 

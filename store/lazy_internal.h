@@ -137,11 +137,20 @@ struct lazy_file {
 	struct sparse *sparse; /* constant */
 };
 
+/* What somebody said of a pack that is not here. */
+struct lazy_hint {
+	struct dmap_node node; /* first */
+	uint64_t bytes;
+	uint8_t tail[PACK_TAIL_BYTES];
+};
+
 struct lazy {
 	struct store *store; /* constant */
 
 	pthread_mutex_t files_lock; /* outer: sparse files come and go */
 	struct dmap files;	    /* files_lock: open ones */
+	struct dmap hints;	    /* files_lock: struct lazy_hint */
+	uint32_t n_hints;	    /* files_lock */
 
 	pthread_mutex_t lock;	/* guards all below */
 	pthread_cond_t work;	/* for threads */
@@ -249,6 +258,8 @@ bool lazy_pack_has(const struct lazy_tree *lt, uint32_t n, uint32_t off);
 
 /* Closes what the tree has open. */
 void lazy_pack_release(struct lazy_tree *lt, uint32_t n);
+
+void lazy_hints_release(struct lazy *l);
 
 /* --- lazy_read.c --- */
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The packs of a lazy tree: whole ones of the store, sparse ones, and how one
- * begins: with its length, its tail and its head, three requests; frames come
- * later.
+ * begins: with its head, for which its length and its tail must be known. Whoever
+ * put the tree has mostly said them (hints); else they are asked for. Frames
+ * come later.
  *
  * An open sparse pack is one object for all trees, so that one map says what
  * is in a file.
@@ -78,6 +79,47 @@ static void file_put(struct lazy *l, struct lazy_file *f)
 	free(f);
 }
 
+/* --- hints --- */
+
+#define HINTS_MAX 65536u
+
+void store_hint_pack(struct store *s, const struct digest *pack, uint64_t bytes,
+		     const void *tail)
+{
+	struct lazy_hint *h;
+	struct lazy *l;
+
+	if (lazy_get(s, &l) < 0)
+		return;
+	LOCK_SCOPE(&l->files_lock);
+	h = (struct lazy_hint *)dmap_find(&l->hints, pack);
+	if (!h && l->n_hints < HINTS_MAX) {
+		h = calloc(1, sizeof(*h));
+		if (!h)
+			return;
+		h->node.digest = *pack;
+		if (dmap_add(&l->hints, &h->node) < 0) {
+			free(h);
+			return;
+		}
+		l->n_hints++;
+	}
+	if (!h)
+		return;
+	h->bytes = bytes;
+	memcpy(h->tail, tail, sizeof(h->tail));
+}
+
+static void hint_free(struct dmap_node *n)
+{
+	free(n);
+}
+
+void lazy_hints_release(struct lazy *l)
+{
+	dmap_release(&l->hints, hint_free);
+}
+
 /* --- the beginning of a sparse pack --- */
 
 struct skeleton {
@@ -119,6 +161,36 @@ static int take_head(void *arg, const void *data, size_t len)
 	return r;
 }
 
+static int skeleton_head(struct lazy_tree *lt, const struct tier_call *call,
+			 struct skeleton *sk)
+{
+	free(sk->head);
+	sk->head = malloc(sk->head_len);
+	if (!sk->head)
+		return -ENOMEM;
+	return lazy_load(lt, call, &sk->name, 0, sk->head_len, take_head, sk);
+}
+
+/* With what was said of the pack, which is as good as what it leads to. */
+static int skeleton_hinted(struct lazy_tree *lt, const struct tier_call *call,
+			   struct skeleton *sk)
+{
+	const struct lazy_hint *h;
+	int r = -EBADMSG;
+
+	{
+		LOCK_SCOPE(&lt->lazy->files_lock);
+
+		h = (const struct lazy_hint *)dmap_find(&lt->lazy->hints,
+							&sk->name);
+		if (h) {
+			sk->bytes = h->bytes;
+			r = take_tail(sk, h->tail, sizeof(h->tail));
+		}
+	}
+	return r < 0 ? r : skeleton_head(lt, call, sk);
+}
+
 /* By the length that one tier has said. */
 static int skeleton_try(struct lazy_tree *lt, const struct tier_call *call,
 			struct skeleton *sk)
@@ -129,13 +201,7 @@ static int skeleton_try(struct lazy_tree *lt, const struct tier_call *call,
 		return -EBADMSG;
 	r = lazy_load(lt, call, &sk->name, sk->bytes - PACK_TAIL_BYTES,
 		      PACK_TAIL_BYTES, take_tail, sk);
-	if (r < 0)
-		return r;
-	free(sk->head);
-	sk->head = malloc(sk->head_len);
-	if (!sk->head)
-		return -ENOMEM;
-	return lazy_load(lt, call, &sk->name, 0, sk->head_len, take_head, sk);
+	return r < 0 ? r : skeleton_head(lt, call, sk);
 }
 
 /* A tier that lies about the length must not hide the others. */
@@ -145,8 +211,11 @@ static int skeleton_fetch(struct lazy_tree *lt, const struct tier_call *call,
 	struct lazy_source *src = lt->source;
 	uint64_t before = 0;
 	unsigned nth;
-	int found, r = -ENOENT;
+	int found, r = skeleton_hinted(lt, call, sk);
 
+	if (r == 0 || r == -ECANCELED || r == -ENOMEM)
+		return r;
+	r = -ENOENT;
 	for (nth = 0;; nth++) {
 		found = src->ops->size(src, call, &sk->name, nth, &sk->bytes);
 		if (found == -ENOENT)

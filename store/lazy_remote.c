@@ -136,6 +136,9 @@ static int put_tree(struct store *s, const struct digest *catalog,
 	int r = store_put_foreign_placement(s, catalog, t->placement_blob.data,
 					    t->placement_blob.len);
 
+	for (uint32_t n = 0; n < t->n_ends; n++)
+		store_hint_pack(s, &t->ends[n].name, t->ends[n].bytes,
+				t->ends[n].tail);
 	return r < 0 ? r :
 		       store_put_catalog(s, catalog, t->catalog_blob.data,
 					 t->catalog_blob.len, &stamp);

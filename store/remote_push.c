@@ -89,6 +89,22 @@ static int put_pack(struct push *p, const struct digest *name, int fd,
 	return 0;
 }
 
+/* For those who fetch a part of it. */
+static int note_end(struct push *p, const struct digest *name, int fd,
+		    uint64_t size)
+{
+	struct remote_pack_end end = { .name = *name, .bytes = size };
+	int r;
+
+	if (size < PACK_TAIL_BYTES)
+		return -EBADMSG;
+	r = io_pread(fd, end.tail, sizeof(end.tail), size - sizeof(end.tail));
+	if (r < 0)
+		return r;
+	buf_put(&p->ends, &end, sizeof(end));
+	return buf_error(&p->ends);
+}
+
 int push_pack(struct push *p, int packs_dirfd, const struct digest *name)
 {
 	struct tier_call call = remote_call(p->remote, PUT_TIMEOUT_NS);
@@ -96,7 +112,7 @@ int push_pack(struct push *p, int packs_dirfd, const struct digest *name)
 	_cleanup_close_ int fd = -1;
 	uint64_t there = 0;
 	struct stat st;
-	int r;
+	int r, err;
 
 	remote_path(p->remote->tenant, p->remote->namespace, REMOTE_PACK, name,
 		    path);
@@ -110,6 +126,9 @@ int push_pack(struct push *p, int packs_dirfd, const struct digest *name)
 		return errno == ENOENT && r == 0 ? 0 : -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
+	err = note_end(p, name, fd, st.st_size);
+	if (err < 0)
+		return err;
 	if (r == 0 && there == (uint64_t)st.st_size && !p->force)
 		return 0;
 	return put_pack(p, name, fd, st.st_size, path);
@@ -173,8 +192,10 @@ static int push_tree(struct push *p)
 		r = placement_encode(store_tree_catalog(p->tree), digest,
 				     find_chunk, p, &placement);
 	if (r == 0)
-		r = remote_tree_encode(catalog, len, placement.data,
-				       placement.len, &data);
+		r = remote_tree_encode(
+			catalog, len, placement.data, placement.len,
+			(const struct remote_pack_end *)p->ends.data,
+			p->ends.len / sizeof(struct remote_pack_end), &data);
 	if (r < 0)
 		return r;
 	remote_path(p->remote->tenant, p->remote->namespace, REMOTE_TREE,
@@ -226,6 +247,7 @@ static int push_latest(struct push *p, const struct entry *e,
 static void push_release(struct push *p)
 {
 	store_tree_unref(p->tree);
+	buf_release(&p->ends);
 	free(p->foreign);
 	free(p->moved);
 }

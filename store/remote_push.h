@@ -14,6 +14,8 @@ struct push {
 	struct remote_result *result;
 	uint32_t done, all; /* packs */
 
+	struct buf ends; /* struct remote_pack_end, of packs that are here */
+
 	/* By pack of the placement; NULL: all are ours. */
 	bool *foreign;
 	/* By chunk; length 0: it stays where it is. NULL: all do. */

@@ -3,6 +3,7 @@
 #include "remote_tree.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -15,6 +16,7 @@
 #define MAGIC "LARDTREE"
 #define MAGIC_LEN 8
 #define VERSION 1u
+#define END_BYTES (DIGEST_LEN + 8u + PACK_TAIL_BYTES)
 
 static void cleanup_codec(struct codec_ctx **ctx)
 {
@@ -23,6 +25,7 @@ static void cleanup_codec(struct codec_ctx **ctx)
 
 int remote_tree_encode(const void *catalog, size_t catalog_len,
 		       const void *placement, size_t placement_len,
+		       const struct remote_pack_end *ends, uint32_t n_ends,
 		       struct buf *ret_data)
 {
 	_cleanup_(cleanup_codec) struct codec_ctx *ctx = NULL;
@@ -43,13 +46,18 @@ int remote_tree_encode(const void *catalog, size_t catalog_len,
 		return r;
 	buf_put(ret_data, MAGIC, MAGIC_LEN);
 	buf_put_u32(ret_data, VERSION);
-	buf_put_u32(ret_data, 0);
+	buf_put_u32(ret_data, n_ends);
 	buf_put_u64(ret_data, catalog_len);
 	buf_put_u64(ret_data, first.len);
 	buf_put_u64(ret_data, placement_len);
 	buf_put_u64(ret_data, second.len);
 	buf_put(ret_data, first.data, first.len);
 	buf_put(ret_data, second.data, second.len);
+	for (uint32_t n = 0; n < n_ends; n++) {
+		buf_put(ret_data, ends[n].name.bytes, DIGEST_LEN);
+		buf_put_u64(ret_data, ends[n].bytes);
+		buf_put(ret_data, ends[n].tail, PACK_TAIL_BYTES);
+	}
 	return buf_error(ret_data);
 }
 
@@ -59,26 +67,49 @@ struct part {
 	const void *frame;
 };
 
+/* Leaves the cursor at the ends of packs. */
 static int read_header(struct cursor *c, struct part *catalog,
-		       struct part *placement)
+		       struct part *placement, uint32_t *ret_ends)
 {
 	const void *magic = cursor_bytes(c, MAGIC_LEN);
-	uint32_t version = cursor_u32(c), zero = cursor_u32(c);
+	uint32_t version = cursor_u32(c), ends = cursor_u32(c);
 
 	catalog->len = cursor_u64(c);
 	catalog->frame_len = cursor_u64(c);
 	placement->len = cursor_u64(c);
 	placement->frame_len = cursor_u64(c);
 	if (cursor_error(c) || memcmp(magic, MAGIC, MAGIC_LEN) != 0 ||
-	    version != VERSION || zero || catalog->len == 0 ||
+	    version != VERSION || catalog->len == 0 ||
 	    catalog->len > REMOTE_TREE_PART_MAX || placement->len == 0 ||
 	    placement->len > REMOTE_TREE_PART_MAX ||
 	    catalog->frame_len > cursor_left(c) ||
-	    placement->frame_len != cursor_left(c) - catalog->frame_len)
+	    placement->frame_len > cursor_left(c) - catalog->frame_len)
 		return -EBADMSG;
 	catalog->frame = cursor_bytes(c, catalog->frame_len);
 	placement->frame = cursor_bytes(c, placement->frame_len);
-	return cursor_error(c);
+	if (cursor_error(c) || cursor_left(c) != (uint64_t)ends * END_BYTES)
+		return -EBADMSG;
+	*ret_ends = ends;
+	return 0;
+}
+
+static int read_ends(struct cursor *c, uint32_t n, struct remote_tree *t)
+{
+	t->ends = calloc((size_t)n + 1, sizeof(*t->ends));
+	if (!t->ends)
+		return -ENOMEM;
+	for (t->n_ends = 0; t->n_ends < n; t->n_ends++) {
+		struct remote_pack_end *end = &t->ends[t->n_ends];
+		const void *name = cursor_bytes(c, DIGEST_LEN), *tail;
+
+		end->bytes = cursor_u64(c);
+		tail = cursor_bytes(c, PACK_TAIL_BYTES);
+		if (cursor_error(c))
+			return -EBADMSG;
+		memcpy(end->name.bytes, name, DIGEST_LEN);
+		memcpy(end->tail, tail, PACK_TAIL_BYTES);
+	}
+	return 0;
 }
 
 static int decode_part(struct codec_ctx *ctx, const struct part *p,
@@ -130,10 +161,13 @@ int remote_tree_decode(const void *data, size_t len,
 	_cleanup_(cleanup_codec) struct codec_ctx *ctx = NULL;
 	struct part catalog, placement;
 	struct cursor c;
+	uint32_t ends;
 	int r;
 
 	cursor_init(&c, data, len);
-	r = read_header(&c, &catalog, &placement);
+	r = read_header(&c, &catalog, &placement, &ends);
+	if (r == 0)
+		r = read_ends(&c, ends, &t);
 	if (r == 0)
 		r = codec_ctx_new(&ctx);
 	if (r == 0)
@@ -157,5 +191,6 @@ void remote_tree_release(struct remote_tree *t)
 	buf_release(&t->placement_blob);
 	catalog_unref(t->catalog);
 	placement_free(t->placement);
+	free(t->ends);
 	*t = (struct remote_tree){ 0 };
 }
