@@ -6,68 +6,18 @@
 
 load ../helpers
 load common
+load nginx
 
 setup() {
 	larder_setup
-	PATH=$PATH:/usr/sbin
-	need nginx openssl jq curl
+	need_nginx
+	need openssl jq curl
 	make_remote_tree tree
-	web=$BATS_TEST_TMPDIR/web
-	mkdir -p "$web/root"
-	# Its workers are another user's where root runs it.
-	chmod 755 "$BATS_TEST_TMPDIR"
 }
 
 teardown() {
 	stop_nginx
 	machines_teardown
-}
-
-stop_nginx() {
-	[ ! -s "${web:-}/pid" ] || kill "$(cat "$web/pid")"
-	wait_until no_nginx
-}
-
-no_nginx() {
-	[ ! -e "${web:-}/pid" ]
-}
-
-# start_nginx [DIRECTIVE...]: in the server's block. Takes a port that is free.
-start_nginx() {
-	local tries=0
-	until try_nginx "$@"; do
-		tries=$((tries + 1))
-		[ "$tries" -lt 20 ] || return
-	done
-	wait_until test -s "$web/pid"
-}
-
-try_nginx() {
-	port=$((20000 + RANDOM % 20000))
-	: "${listen=}"
-	cat >"$web/conf" <<-END
-	pid $web/pid;
-	error_log $web/error.log;
-	$([ "$(id -u)" -ne 0 ] || echo "user root;")
-	events { }
-	http {
-		access_log $web/access.log;
-		client_body_temp_path $web/body;
-		proxy_temp_path $web/proxy;
-		fastcgi_temp_path $web/fastcgi;
-		uwsgi_temp_path $web/uwsgi;
-		scgi_temp_path $web/scgi;
-		client_max_body_size 100m;
-		server {
-			listen 127.0.0.1:$port $listen;
-			root $web/root;
-			dav_methods PUT DELETE;
-			create_full_put_path on;
-			$(printf '%s\n' "$@")
-		}
-	}
-	END
-	nginx -c "$web/conf" -p "$web" 2>"$web/start.log" 3>&-
 }
 
 # Pushes an entry k1 from machine one; the rest are options.
