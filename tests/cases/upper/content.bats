@@ -73,11 +73,18 @@ setup() {
 
 @test "fallocate grows, punches and zeroes" {
 	in_both '
+		# Not every plain file system has this one.
+		zero() {
+			fallocate -z -o "$1" -l "$2" large && return
+			[ "${PWD##*/}" = plain ]
+			head -c "$2" /dev/zero | dd of=large seek="$1" \
+				oflag=seek_bytes conv=notrunc status=none
+		} 2>/dev/null
 		fallocate -l 100000 a
 		fallocate -n -o 200000 -l 100000 b
 		fallocate -p -o 1000000 -l 2000000 large
-		fallocate -z -o 3500000 -l 10 large
-		fallocate -z -o 4999000 -l 5000 large
+		zero 3500000 10
+		zero 4999000 5000
 		fallocate -o 100 -l 100 new
 	'
 	settles
