@@ -2,7 +2,8 @@
 /*
  * Where files are cut into chunks.
  *
- * A file of up to CHUNK_MAX bytes is one chunk. A larger one is cut by
+ * A stretch of data, between two holes (hole.h) or all of a file, of up to
+ * CHUNK_MAX bytes is one chunk. A larger one is cut by
  * FastCDC in the form that the Remote Execution API calls FastCdc2020
  * (normalization 2, average 512 KiB, minimum average/4, maximum average*4,
  * seed 0; gear table: the high 64 bits of MD5 of each byte value repeated 64

@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An ingest from outside: making and freeing one, and cutting content into
- * the items that go through the pipeline. One thread drives an ingest.
+ * An ingest from outside: making and freeing one, and content in all the forms
+ * that it is given in. One thread drives an ingest.
  */
 #include "ingest.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "ingest_job.h"
+#include "ingest_internal.h"
 #include "lazy.h"
-
-/* Room for what the chunker needs to see, twice, so that reading is not cut
- * small and little is moved. */
-#define CUT_BYTES (2 * (size_t)CHUNK_MAX)
 
 int ingest_threads = -1;
 
@@ -101,141 +96,6 @@ void ingest_expect(struct ingest *in, uint64_t files, uint64_t bytes)
 {
 	in->want_files = files;
 	in->want_bytes = bytes;
-}
-
-/* The window that the cutter reads into, and where its chunks go. */
-struct cutter {
-	struct chunker chunker;
-	const struct ingest_source *src;
-	struct ingest *in;
-	uint32_t node;
-	ingest_emit_fn emit;
-	uint8_t *buf;
-	size_t len;
-	uint64_t read; /* in all */
-	uint64_t cut;  /* bytes in chunks so far */
-	size_t zeros;  /* length of a chunk of zeros; 0: not known yet */
-	bool at_end;
-};
-
-static int cutter_fill(struct cutter *c)
-{
-	while (!c->at_end && c->len < CUT_BYTES) {
-		ssize_t n = c->src->read(c->src->ctx, c->buf + c->len,
-					 CUT_BYTES - c->len, c->read);
-
-		if (n < 0)
-			return n;
-		c->at_end = n == 0;
-		c->len += n;
-		c->read += n;
-	}
-	return 0;
-}
-
-/* Length of the next chunk at `pos`; 0 where more must be read first. */
-static size_t cutter_next(const struct cutter *c, size_t pos)
-{
-	size_t left = c->len - pos;
-
-	if (!c->at_end && left < CHUNK_MAX)
-		return 0;
-	if (c->cut == 0 && c->at_end && left <= CHUNK_MAX)
-		return left; /* a small file */
-	return chunker_cut(&c->chunker, c->buf + pos, left);
-}
-
-/* All chunks that the window has; what is left of it moves to its front. */
-static int cutter_drain(struct cutter *c)
-{
-	size_t pos, n;
-	int r;
-
-	for (pos = 0; (n = cutter_next(c, pos)) > 0; pos += n) {
-		r = c->emit(c->in, c->node, c->buf + pos, n);
-		if (r < 0)
-			return r;
-		c->cut += n;
-	}
-	memmove(c->buf, c->buf + pos, c->len - pos);
-	c->len -= pos;
-	return 0;
-}
-
-/* How long a run of zeros begins with the window, as far as is known without
- * reading; 0 where it has none. */
-static uint64_t cutter_zeros(const struct cutter *c)
-{
-	uint64_t hole = 0;
-
-	if (!c->at_end && c->src->hole)
-		hole = c->src->hole(c->src->ctx, c->read);
-	return hole > 0 && ingest_is_zero(c->buf, c->len) ? c->len + hole : 0;
-}
-
-/* Where a run of zeros begins a chunk, it is cut into chunks of one length
- * as long as the chunker would look at nothing else. They are all holes, and
- * neighbours become one, so they go as one, unread. */
-static int cutter_skip(struct cutter *c)
-{
-	uint64_t run = cutter_zeros(c), n;
-
-	if (run < CHUNK_MAX)
-		return 0;
-	if (c->zeros == 0) {
-		memset(c->buf, 0, CHUNK_MAX);
-		c->zeros = chunker_cut(&c->chunker, c->buf, CHUNK_MAX);
-	}
-	n = ((run - CHUNK_MAX) / c->zeros + 1) * c->zeros;
-	if (n <= c->len)
-		return 0;
-	c->in->skipped_bytes += n - c->len;
-	c->read += n - c->len;
-	c->cut += n;
-	c->len = 0;
-	return c->emit(c->in, c->node, NULL, n);
-}
-
-static int cutter_run(struct cutter *c)
-{
-	int r;
-
-	do {
-		r = cutter_skip(c);
-		if (r == 0)
-			r = cutter_fill(c);
-		if (r == 0)
-			r = cutter_drain(c);
-	} while (r == 0 && (!c->at_end || c->len > 0));
-	return r;
-}
-
-/* The buffer is kept between files. It may be in use already: results of
- * earlier files come back while a large one is being cut, and one of them
- * may have to be cut as well. */
-int ingest_cut(struct ingest *in, uint32_t node,
-	       const struct ingest_source *src, ingest_emit_fn emit,
-	       uint64_t *ret_bytes)
-{
-	struct cutter c = { .src = src,
-			    .in = in,
-			    .node = node,
-			    .emit = emit,
-			    .buf = steal_ptr(&in->cut_buf) };
-	int r;
-
-	if (!c.buf)
-		c.buf = malloc(CUT_BYTES);
-	if (!c.buf)
-		return -ENOMEM;
-	chunker_init(&c.chunker, CHUNK_AVG);
-	r = cutter_run(&c);
-	free(in->cut_buf);
-	in->cut_buf = c.buf;
-	if (r < 0)
-		return r;
-	*ret_bytes = c.read;
-	return 0;
 }
 
 struct loader_source {

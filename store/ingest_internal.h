@@ -2,8 +2,8 @@
 /*
  * The inside of an ingest, shared by ingest*.c. Content goes this way:
  *
- *	ingest.c		cuts it into items: a small file, a chunk of a
- *				large one, a piece that the store has
+ *	ingest.c		takes it: a file, a stream, what the store has
+ *	ingest_cut.c		cuts what is read into holes and chunks
  *	ingest_pipeline.c	items go in batches to the pool, and results
  *				come back in order
  *	ingest_work.c		on the pool: reads, hashes, looks up, compresses
@@ -126,6 +126,8 @@ int ingest_new_sink(struct store *s, const struct catalog_meta *root,
 /* Replaces the builder by an empty one with another root. */
 int ingest_set_root(struct ingest *in, const struct catalog_meta *root);
 
+/* ingest_cut.c */
+
 /* Where chunks go; `data` NULL: a hole. */
 typedef int (*ingest_emit_fn)(struct ingest *in, uint32_t node,
 			      const void *data, uint64_t len);
@@ -135,7 +137,7 @@ int ingest_cut(struct ingest *in, uint32_t node,
 	       const struct ingest_source *src, ingest_emit_fn emit,
 	       uint64_t *ret_bytes);
 
-/* Reads and cuts file `cookie` of a loader. */
+/* ingest.c: reads and cuts file `cookie` of a loader. */
 int ingest_cut_file(struct ingest *in, uint32_t node,
 		    const struct ingest_loader *loader, void *ctx,
 		    uint64_t cookie, ingest_emit_fn emit);

@@ -15,7 +15,7 @@
 enum item_state {
 	ITEM_LOADED, /* `data` is there, nothing known about it yet */
 	ITEM_EMPTY,  /* a file of no bytes */
-	ITEM_GREW,   /* a file longer than expected: not read */
+	ITEM_CUT,    /* a file that grew, or has holes: to be read again */
 	ITEM_HOLE,   /* nothing but zeros */
 	ITEM_STORED, /* the store has it at `loc` */
 	ITEM_SEEN,   /* came back before */
@@ -57,9 +57,6 @@ struct ingest_thread {
 /* NULL when memory is short; `ctx` is not used. */
 void *ingest_thread_init(void *ctx);
 void ingest_thread_free(void *state); /* NULL is fine */
-
-/* Whether all of it is zeros; nothing is. */
-bool ingest_is_zero(const uint8_t *data, size_t len);
 
 /* Reads, hashes, looks up and compresses all items of a job. `ctx`: the
  * ingest, of which only the constant and locked parts are used. */

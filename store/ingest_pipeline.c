@@ -123,7 +123,7 @@ static int item_done(struct ingest *in, const struct ingest_job *job,
 {
 	if (it->loader)
 		in->result.files++;
-	if (it->state == ITEM_GREW)
+	if (it->state == ITEM_CUT)
 		return ingest_cut_file(in, it->node, it->loader, it->loader_ctx,
 				       it->cookie, done_inline);
 	if (it->data)
@@ -156,7 +156,7 @@ static int job_done(void *ctx, void *arg, int err)
 	return r < 0 ? r : tick(in);
 }
 
-/* For the rare file that grew: `done` cannot submit. */
+/* For the rare small file that has to be cut: `done` cannot submit. */
 static int done_inline(struct ingest *in, uint32_t node, const void *data,
 		       uint64_t len)
 {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "hole.h"
 #include "ingest_job.h"
 
 void ingest_thread_free(void *state)
@@ -68,6 +69,20 @@ static ssize_t read_all(const struct ingest_loader *loader, void *handle,
 	return got;
 }
 
+static enum item_state state_of(const struct ingest_item *it)
+{
+	size_t data;
+
+	if (it->len == 0)
+		return ITEM_EMPTY;
+	if (it->len > it->size)
+		return ITEM_CUT;
+	data = hole_find(it->data, it->len, 0);
+	if (data == 0 && hole_is_zero(it->data, it->len))
+		return ITEM_HOLE;
+	return data < it->len ? ITEM_CUT : ITEM_LOADED;
+}
+
 /* `room` has a byte more than is expected, which tells a file that grew. */
 static int item_load(struct ingest_item *it, uint8_t *room)
 {
@@ -87,9 +102,7 @@ static int item_load(struct ingest_item *it, uint8_t *room)
 		return r;
 	it->data = room;
 	it->len = n;
-	it->state = n == 0		   ? ITEM_EMPTY :
-		    (uint64_t)n > it->size ? ITEM_GREW :
-					     ITEM_LOADED;
+	it->state = state_of(it);
 	return 0;
 }
 
@@ -116,17 +129,6 @@ static int job_load(struct ingest_job *job, struct ingest_thread *t)
 	return 0;
 }
 
-bool ingest_is_zero(const uint8_t *data, size_t len)
-{
-	size_t head = len < 16 ? len : 16;
-	size_t i;
-
-	for (i = 0; i < head; i++)
-		if (data[i])
-			return false;
-	return len <= 16 || memcmp(data, data + 16, len - 16) == 0;
-}
-
 static int job_hash(struct ingest_job *job)
 {
 	unsigned i;
@@ -137,7 +139,7 @@ static int job_hash(struct ingest_job *job)
 
 		if (it->state != ITEM_LOADED)
 			continue;
-		if (ingest_is_zero(it->data, it->len)) {
+		if (hole_is_zero(it->data, it->len)) {
 			it->state = ITEM_HOLE;
 			continue;
 		}

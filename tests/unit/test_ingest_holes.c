@@ -12,6 +12,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 
+#include "store/hole.h"
 #include "store/ingest_internal.h"
 #include "tree_fixture.h"
 
@@ -357,6 +358,134 @@ static void tar_with_and_without_holes(void **state)
 	}
 }
 
+/* --- what is a hole --- */
+
+struct stretch {
+	uint64_t off, len;
+};
+
+/* `file` of `tree` is data at these places, and holes around them. */
+static void assert_data_at(struct fixture *f, const struct digest *tree,
+			   const char *file, const struct stretch *want,
+			   unsigned n)
+{
+	struct store_tree *t = open_tree(f, tree);
+	const struct catalog *c = store_tree_catalog(t);
+	struct catalog_piece p;
+	unsigned seen = 0;
+	uint32_t ino, k;
+
+	assert_int_equal(catalog_resolve(c, file, &ino), 0);
+	for (k = 0; catalog_piece(c, ino, k, &p) == 0; k++) {
+		if (p.chunk == CATALOG_HOLE)
+			continue;
+		assert_true(seen < n);
+		assert_int_equal(p.off, want[seen].off);
+		assert_int_equal(p.len, want[seen].len);
+		seen++;
+	}
+	assert_int_equal(seen, n);
+	store_tree_unref(t);
+}
+
+static unsigned pieces_of(struct fixture *f, const struct digest *tree,
+			  const char *file)
+{
+	struct store_tree *t = open_tree(f, tree);
+	const struct catalog *c = store_tree_catalog(t);
+	struct catalog_piece p;
+	unsigned n = 0;
+	uint32_t ino, k;
+
+	assert_int_equal(catalog_resolve(c, file, &ino), 0);
+	for (k = 0; catalog_piece(c, ino, k, &p) == 0; k++)
+		n += p.chunk != CATALOG_HOLE;
+	store_tree_unref(t);
+	return n;
+}
+
+static void write_at(int dir, const char *name, uint64_t off, size_t len)
+{
+	int fd = openat(dir, name, O_RDWR | O_CREAT, 0644);
+	uint8_t noise[HOLE_MIN + 2 * HOLE_BLOCK];
+
+	assert_true(fd >= 0 && len <= sizeof(noise));
+	fill_noise(noise, len, off + 1);
+	assert_int_equal(pwrite(fd, noise, len, (off_t)off), len);
+	close(fd);
+}
+
+static void set_length(int dir, const char *name, uint64_t len)
+{
+	int fd = openat(dir, name, O_RDWR | O_CREAT, 0644);
+
+	assert_int_equal(ftruncate(fd, (off_t)len), 0);
+	close(fd);
+}
+
+/* Whole blocks, in files that fit one chunk and in larger ones. */
+static void data_between_holes(void **state)
+{
+	static const struct stretch large[] = {
+		{ 0, HOLE_BLOCK },
+		{ 7000 * (uint64_t)HOLE_BLOCK, 2 * HOLE_BLOCK },
+		{ 16383 * (uint64_t)HOLE_BLOCK, HOLE_BLOCK },
+	};
+	static const struct stretch small[] = { { 100 * HOLE_BLOCK,
+						  HOLE_BLOCK } };
+	static const struct stretch dense[] = { { 0, HOLE_MIN + HOLE_BLOCK } };
+	struct fixture *f = *state;
+	struct ingest_result res;
+	int from = make_dir(f, "from");
+
+	set_length(from, "large", 64 * MIB);
+	write_at(from, "large", 0, 10);
+	write_at(from, "large", 7000 * (uint64_t)HOLE_BLOCK + 5, HOLE_BLOCK);
+	write_at(from, "large", 16383 * (uint64_t)HOLE_BLOCK, HOLE_BLOCK);
+	set_length(from, "small", MIB + 77);
+	write_at(from, "small", 100 * HOLE_BLOCK, 1);
+	/* One block too few between two bytes. */
+	write_at(from, "dense", 0, 1);
+	write_at(from, "dense", HOLE_MIN + HOLE_BLOCK - 1, 1);
+	set_length(from, "zeros", 300);
+	res = import_dir(f, from, "key");
+	assert_data_at(f, &res.catalog, "large", large, 3);
+	assert_data_at(f, &res.catalog, "small", small, 1);
+	assert_data_at(f, &res.catalog, "dense", dense, 1);
+	assert_data_at(f, &res.catalog, "zeros", NULL, 0);
+	close(from);
+}
+
+/* One that is as long as can be a chunk, and one byte more, alone and behind a
+ * hole: what is cut is a stretch of data, not a file. */
+static void stretches_are_cut_as_files(void **state)
+{
+	struct fixture *f = *state;
+	struct sparse s = { .data = malloc(8 * MIB) };
+	uint64_t before;
+	int more;
+
+	assert_non_null(s.data);
+	for (before = 0; before <= HOLE_MIN; before += HOLE_MIN) {
+		for (more = 0; more < 2; more++) {
+			struct stretch one = { before, CHUNK_MAX };
+			struct digest tree;
+
+			s.len = s.expected = before + CHUNK_MAX + more;
+			memset(s.data, 0, before);
+			fill_noise(s.data + before, CHUNK_MAX + more, 8);
+			s.data[before] = 1;
+			assert_same_however(f, &s);
+			tree = ingest_sparse(f, &s);
+			if (!more)
+				assert_data_at(f, &tree, "f", &one, 1);
+			else
+				assert_true(pieces_of(f, &tree, "f") > 1);
+		}
+	}
+	free(s.data);
+}
+
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
@@ -369,6 +498,8 @@ int main(void)
 		TEST(directory_with_and_without_holes),
 		TEST(huge_directory_file),
 		TEST(tar_with_and_without_holes),
+		TEST(data_between_holes),
+		TEST(stretches_are_cut_as_files),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -99,6 +99,50 @@ setup() {
 	[ "$(fsops hole m/large)" = "1048576 2097152" ]
 }
 
+# disk_kib FILE...: what they take, as du says it.
+disk_kib() {
+	du -k "$@" | awk '{ sum += $1 } END { print sum }'
+}
+
+# thin FILE SIZE: four blocks of data, the rest of it holes.
+thin() {
+	local i
+	truncate -s "$2" "$1"
+	for i in 1 3 6 9; do
+		echo "at $i" | dd of="$1" bs=4096 conv=notrunc status=none \
+			seek=$(($(stat -c %s "$1") / 40960 * i))
+	done
+}
+
+@test "files of a base and their copies take what is no hole" {
+	mkdir thin n copy
+	thin thin/large 64M
+	thin thin/small 1M
+	truncate -s 3M thin/zeros
+	plain=$(disk_kib thin/*)
+	larder import -q thin --name thin --key one
+	larder mount -q thin@one n
+	[ "$(disk_kib n/*)" -le "$plain" ]
+	[ "$(disk_kib n/*)" -ge 32 ]
+	[ "$(disk_kib n/zeros)" -eq 0 ]
+	[ "$(fsops hole n/small)" = "$(fsops hole thin/small)" ]
+
+	# Out of the mount, within it, and as the next commit has it.
+	cp -a n/* copy
+	[ "$(disk_kib copy/*)" -le "$plain" ]
+	diff -r n copy
+	cp n/large n/again
+	[ "$(disk_kib n/again)" -le "$(disk_kib thin/large)" ]
+	truncate -s 2M n/small
+	larder commit -q n --name thin --key two
+	larder umount -q n
+	larder mount -q thin@two n
+	[ "$(disk_kib n/small)" -le "$(disk_kib thin/small)" ]
+	[ "$(disk_kib n/large n/again)" -le $((2 * plain)) ]
+	cmp n/again thin/large
+	larder umount -q n
+}
+
 @test "fsync and fdatasync succeed" {
 	in_both '
 		dd if=/dev/zero of=synced bs=64k count=20 conv=fsync \
