@@ -79,7 +79,7 @@ int control_name(struct control_call *call, const json_t *object,
 /* A new entry from name, key, branch and parts of the parameters. */
 int control_new_entry(struct control_call *call, struct entry *ret_entry);
 
-/* A root {"dir","root"} of the parameters: its directory, which the caller
+/* A root {"dir","root"} of the parameters: its path, which the caller
  * frees, and its name in the entry (borrowed; NULL: it is all of the entry). */
 int control_root(struct control_call *call, const json_t *root, char **ret_dir,
 		 const char **ret_name);
@@ -89,7 +89,8 @@ int control_acquire(struct control_call *call, const char *dir,
 		    const char *what, struct mount **ret_mount);
 
 /* control_roots.c. Several trees that are in the store as one entry: each is
- * added with its root's name (borrowed) and what its own ingest did; then they
+ * added with its root's name (borrowed), its kind and what its own ingest did
+ * (NULL: it is absent); then they
  * are joined and the entry, as control_new_entry() gives it, is published. */
 struct control_join {
 	struct root roots[ROOTS_MAX];
@@ -97,7 +98,7 @@ struct control_join {
 	struct ingest_result added, result;
 };
 void control_join_add(struct control_join *j, const char *root,
-		      const struct ingest_result *part);
+		      enum root_kind kind, const struct ingest_result *part);
 int control_join(struct control_call *call, struct control_join *j,
 		 struct entry *e);
 
@@ -109,6 +110,13 @@ json_t *control_join_json(const struct control_join *j, const struct entry *e,
  * (mounts_options.over_files, .base). 1; 0 where it holds none. */
 int control_adopt(struct control_call *call, const char *dir,
 		  struct digest *ret_catalog);
+
+/* The same for a mount in their place. They are renamed to *ret_aside, which
+ * the caller frees; when it has tried to mount, _end removes them, or puts
+ * them back. */
+int control_move_in(struct control_call *call, const char *dir,
+		    struct digest *ret_catalog, char **ret_aside);
+void control_move_end(const char *dir, const char *aside, bool mounted);
 
 /* control_unused.c. Where the parameters say `only_used`: removes what nobody
  * read from the mount, which is acquired, before it is committed; and puts

@@ -1,12 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an entry has for the directories of a run. */
+/* What an entry has for the paths of a run. */
 #include "control_places.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "store/base/log.h"
+
+int control_root_now(struct control_call *call, const json_t *root,
+		     enum control_now *ret_now)
+{
+	static const char *const words[] = { [NOW_DIR] = "dir",
+					     [NOW_EMPTY] = "empty",
+					     [NOW_NONE] = "none",
+					     [NOW_FILE] = "file" };
+	const json_t *now = json_object_get(root, "now");
+
+	*ret_now = NOW_DIR;
+	for (unsigned i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (json_is_string(now) &&
+		    strcmp(json_string_value(now), words[i]) == 0) {
+			*ret_now = (enum control_now)i;
+			return 0;
+		}
+	return now ? mounts_fail(&call->err, -EINVAL, 2,
+				 "a root is now dir, empty, none or file") :
+		     0;
+}
+
+enum root_kind control_now_kind(enum control_now now)
+{
+	return now == NOW_FILE ? ROOT_FILE :
+	       now == NOW_NONE ? ROOT_ABSENT :
+				 ROOT_DIR;
+}
 
 int control_places_parse(struct control_call *call,
 			 struct control_places *ret_places)
@@ -28,6 +57,9 @@ int control_places_parse(struct control_call *call,
 		if (r < 0)
 			return r;
 		p->count++;
+		r = control_root_now(call, root, &place->now);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -38,20 +70,53 @@ void control_places_release(struct control_places *p)
 		free(p->items[i].dir);
 }
 
+enum control_form control_place_form(const struct control_place *place)
+{
+	if (place->now == NOW_FILE ||
+	    (place->has_base && place->kind == ROOT_FILE))
+		return FORM_FILE;
+	return place->now == NOW_NONE && !place->has_base ? FORM_NOTHING :
+							    FORM_DIR;
+}
+
+/* A directory does not make room for a file, nor a file for a directory. */
+static bool fits(const struct control_place *place, enum root_kind kind)
+{
+	return kind == ROOT_DIR	 ? place->now != NOW_FILE :
+	       kind == ROOT_FILE ? place->now != NOW_DIR :
+				   true;
+}
+
+/* 1 where the entry says what the place would be. */
+static int find_base(struct control_places *p, const struct entry *e,
+		     struct control_place *place)
+{
+	struct root root;
+	int r = roots_extract(p->call->config->store, &e->catalog, place->root,
+			      p->count == 1, &root);
+
+	place->has_base = false;
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (!fits(place, root.kind))
+		return 0;
+	place->has_base = root.kind != ROOT_ABSENT;
+	place->base = root.catalog;
+	place->kind = root.kind;
+	return 1;
+}
+
 /* What each place would be; how many there are. */
 static int find_bases(struct control_places *p, const struct entry *e,
 		      size_t *ret_found)
 {
 	*ret_found = 0;
 	for (size_t i = 0; i < p->count; i++) {
-		struct control_place *place = &p->items[i];
-		int r = roots_extract(p->call->config->store, &e->catalog,
-				      place->root, &place->base);
+		int r = find_base(p, e, &p->items[i]);
 
-		place->has_base = r == 0;
-		*ret_found += place->has_base;
-		if (r < 0 && r != -ENOENT)
+		if (r < 0)
 			return r;
+		*ret_found += (size_t)r;
 	}
 	return 0;
 }

@@ -2,7 +2,8 @@
 /*
  * Runs without a mount. The method `prepare_plain` is what such a run begins
  * with: one entry is looked up, as `prepare` does it, and written into the
- * run's directories; `import_roots` makes one entry of several of them.
+ * run's directories; `import_roots` makes one entry of several of them. Files
+ * are as in a run with mounts (control_files.h).
  *
  * What a directory holds already:
  *
@@ -16,8 +17,11 @@
  * written is a miss: the cache never fails a build.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
@@ -26,7 +30,7 @@
 #include "store/plain.h"
 #include "store/roots.h"
 
-#include "control_places.h"
+#include "control_files.h"
 #include "control_remote.h"
 
 _Static_assert(RPC_FDS_MAX >= ROOTS_MAX, "a descriptor for each directory");
@@ -34,7 +38,7 @@ _Static_assert(RPC_FDS_MAX >= ROOTS_MAX, "a descriptor for each directory");
 /* One directory of the run. */
 struct plain_place {
 	const struct control_place *at;
-	int dirfd; /* borrowed */
+	int dirfd; /* borrowed; -1 where there is none */
 	enum plain_state state;
 	bool reused; /* what is there is the base */
 };
@@ -46,29 +50,44 @@ struct plain {
 	struct control_found found;
 	struct control_places at;
 	struct plain_place places[ROOTS_MAX];
+	struct control_files files;
+	int made[ROOTS_MAX]; /* descriptors that are not the request's */
+	size_t n_made;
 };
 
 static void plain_release(struct plain *p)
 {
+	while (p->n_made > 0)
+		close(p->made[--p->n_made]);
 	control_lookup_release(&p->lookup);
 	control_found_release(&p->found);
 	control_places_release(&p->at);
 }
 
-/* A descriptor comes with each directory. */
+static bool is_dir(const struct plain_place *place)
+{
+	return control_place_form(place->at) == FORM_DIR;
+}
+
+/* A descriptor comes with each directory that is there. */
 static int parse_places(struct plain *p)
 {
 	int r = control_places_parse(p->call, &p->at);
+	unsigned n = 0;
 
-	if (r < 0)
-		return r;
-	if (p->call->nfds != p->at.count)
-		return mounts_fail(&p->call->err, -EINVAL, 2,
+	for (size_t i = 0; r == 0 && i < p->at.count; i++) {
+		const struct control_place *at = &p->at.items[i];
+		bool there = at->now == NOW_DIR || at->now == NOW_EMPTY;
+
+		p->places[i] = (struct plain_place){ .at = at, .dirfd = -1 };
+		if (there && n < p->call->nfds)
+			p->places[i].dirfd = p->call->fds[n];
+		n += there;
+	}
+	return r < 0 || n == p->call->nfds ?
+		       r :
+		       mounts_fail(&p->call->err, -EINVAL, 2,
 				   "the request came without its descriptors");
-	for (size_t i = 0; i < p->at.count; i++)
-		p->places[i] = (struct plain_place){ .at = &p->at.items[i],
-						     .dirfd = p->call->fds[i] };
-	return 0;
 }
 
 static void forget_entry(struct plain *p, const char *rule, const char *reason)
@@ -153,11 +172,29 @@ static int judge_all(struct plain *p)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < p->at.count; i++)
-		r = judge(p, &p->places[i]);
+		if (is_dir(&p->places[i]) && p->places[i].dirfd >= 0)
+			r = judge(p, &p->places[i]);
 	return r;
 }
 
 /* --- writing it --- */
+
+/* The directory of a tree that is to be written where nothing is. */
+static int make_dir(struct plain *p, struct plain_place *place)
+{
+	const char *dir = place->at->dir;
+	int fd;
+
+	if (place->dirfd >= 0)
+		return 0;
+	if (mkdir(dir, 0777) < 0 && errno != EEXIST)
+		return -errno;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	place->dirfd = p->made[p->n_made++] = fd;
+	return 0;
+}
 
 static int write_tree(struct plain *p, const struct plain_place *place)
 {
@@ -175,7 +212,8 @@ static int write_tree(struct plain *p, const struct plain_place *place)
 
 static int clear(struct plain *p, const struct plain_place *place)
 {
-	int r = place->reused ? 0 : plain_clear(place->dirfd);
+	bool clears = is_dir(place) && !place->reused && place->dirfd >= 0;
+	int r = clears ? plain_clear(place->dirfd) : 0;
 
 	return r < 0 ? control_fail(p->call, r, place->at->dir) : 0;
 }
@@ -192,11 +230,14 @@ static int clear_all(struct plain *p)
 static int write_all(struct plain *p)
 {
 	for (size_t i = 0; i < p->at.count; i++) {
-		const struct plain_place *place = &p->places[i];
-		int r = place->reused || !place->at->has_base ?
-				0 :
-				write_tree(p, place);
+		struct plain_place *place = &p->places[i];
+		int r;
 
+		if (!is_dir(place) || place->reused || !place->at->has_base)
+			continue;
+		r = make_dir(p, place);
+		if (r == 0)
+			r = write_tree(p, place);
 		if (r < 0) {
 			log_warn(r, "%s: cannot write %s@%s", place->at->dir,
 				 p->found.entry.name, p->found.entry.key);
@@ -229,7 +270,10 @@ static int fill(struct plain *p)
 static bool all_reused(const struct plain *p)
 {
 	for (size_t i = 0; i < p->at.count; i++)
-		if (!p->places[i].reused)
+		if (is_dir(&p->places[i]) ?
+			    !p->places[i].reused :
+			    control_place_form(&p->at.items[i]) == FORM_FILE &&
+				    !control_file_reused(&p->files, i))
 			return false;
 	return true;
 }
@@ -241,7 +285,7 @@ static int method_prepare_plain(struct control_call *call, json_t **ret_result)
 		.self = { call->uid, call->gid },
 	};
 	const struct control_found *f = &p.found;
-	bool refused;
+	bool refused, had_entry;
 	int r = control_lookup_parse(call, &p.lookup);
 
 	if (r == 0)
@@ -251,9 +295,14 @@ static int method_prepare_plain(struct control_call *call, json_t **ret_result)
 	control_places_look_up(&p.at, &p.lookup, &p.found);
 	refused = control_flag(call, "only_exact") && !is_exact(&p);
 	if (!refused)
+		r = control_files_judge(&p.at, &p.lookup, &p.found, &p.files);
+	if (r == 0 && !refused)
 		r = judge_all(&p);
+	had_entry = f->has_entry;
 	if (r == 0 && !refused)
 		r = fill(&p);
+	if (r == 0 && !refused && had_entry == f->has_entry)
+		r = control_files_put(&p.files, &p.found);
 	if (r < 0)
 		return r;
 	*ret_result =
@@ -268,23 +317,37 @@ static int method_prepare_plain(struct control_call *call, json_t **ret_result)
 
 /* --- import_roots --- */
 
+static int import_dir(struct plain *p, const struct plain_place *place,
+		      struct ingest_result *ret_result)
+{
+	int r = ingest_dir(p->call->config->store, place->dirfd, place->at->dir,
+			   &p->self, control_flag(p->call, "reread"),
+			   control_progress(p->call), NULL, ret_result);
+
+	return r < 0 ? control_fail(p->call, r, place->at->dir) : 0;
+}
+
+/* What a root is, its place says: nothing is not stored. */
 static int import_all(struct plain *p, struct control_join *join)
 {
 	for (size_t i = 0; i < p->at.count; i++) {
 		const struct plain_place *place = &p->places[i];
+		enum control_now now = place->at->now;
 		struct ingest_result result;
-		int r;
+		int r = 0;
 
 		if (!place->at->root)
 			return mounts_fail(&p->call->err, -EINVAL, 2,
 					   "a root of an entry has no name");
-		r = ingest_dir(p->call->config->store, place->dirfd,
-			       place->at->dir, &p->self,
-			       control_flag(p->call, "reread"),
-			       control_progress(p->call), NULL, &result);
+		if (now == NOW_FILE)
+			r = control_file_ingest(p->call, place->at->dir,
+						&result);
+		else if (now != NOW_NONE)
+			r = import_dir(p, place, &result);
 		if (r < 0)
-			return control_fail(p->call, r, place->at->dir);
-		control_join_add(join, place->at->root, &result);
+			return r;
+		control_join_add(join, place->at->root, control_now_kind(now),
+				 now == NOW_NONE ? NULL : &result);
 	}
 	return 0;
 }

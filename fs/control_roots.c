@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Entries of several directories. The method `commit_roots`: several mounts
- * become one entry. Each is put into
- * the store by itself; then they are joined and the entry is published; and
- * only then does each mount learn what it was committed as, so that a failure
- * leaves them all as they were.
+ * Entries of several roots. The method `commit_roots`: several mounts and
+ * files become one entry. Each is put into the store by itself; then they are
+ * joined and the entry is published; and only then does each mount learn what
+ * it was committed as, so that a failure leaves them all as they were.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,14 +14,20 @@
 #include "store/base/log.h"
 #include "store/roots.h"
 
+#include "control_files.h"
 #include "control_remote.h"
 
 /* --- joining --- */
 
 void control_join_add(struct control_join *j, const char *root,
-		      const struct ingest_result *part)
+		      enum root_kind kind, const struct ingest_result *part)
 {
-	j->roots[j->count++] = (struct root){ root, part->catalog };
+	struct root *r = &j->roots[j->count++];
+
+	*r = (struct root){ .name = root, .kind = kind };
+	if (!part)
+		return;
+	r->catalog = part->catalog;
 	j->added.read_bytes += part->read_bytes;
 	j->added.new_chunks += part->new_chunks;
 	j->added.new_bytes += part->new_bytes;
@@ -68,7 +73,8 @@ json_t *control_join_json(const struct control_join *j, const struct entry *e,
 struct part {
 	char *dir;
 	const char *name;
-	struct mount *mnt; /* acquired */
+	enum root_kind kind;
+	struct mount *mnt; /* acquired; of a directory */
 	struct view_commit *commit;
 	struct digest before; /* what it was before the commit, if known */
 	bool had_before;
@@ -129,11 +135,16 @@ static int parse(struct roots_commit *c)
 	json_array_foreach(list, i, root)
 	{
 		struct part *p = &c->parts[i];
+		enum control_now now;
 		int r = control_root(c->call, root, &p->dir, &p->name);
 
 		if (r < 0)
 			return r;
 		c->count++;
+		r = control_root_now(c->call, root, &now);
+		if (r < 0)
+			return r;
+		p->kind = control_now_kind(now);
 		if (!p->name)
 			return mounts_fail(&c->call->err, -EINVAL, 2,
 					   "a root of an entry has no name");
@@ -146,8 +157,19 @@ static int acquire_all(struct roots_commit *c)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < c->count; i++)
-		r = control_acquire(c->call, c->parts[i].dir, "commit",
-				    &c->parts[i].mnt);
+		if (c->parts[i].kind == ROOT_DIR)
+			r = control_acquire(c->call, c->parts[i].dir, "commit",
+					    &c->parts[i].mnt);
+	return r;
+}
+
+static int store_file(struct roots_commit *c, struct part *p)
+{
+	struct ingest_result res;
+	int r = control_file_ingest(c->call, p->dir, &res);
+
+	if (r == 0)
+		control_join_add(&c->join, p->name, ROOT_FILE, &res);
 	return r;
 }
 
@@ -157,6 +179,12 @@ static int store_part(struct roots_commit *c, size_t i)
 	struct ingest_result res;
 	int r;
 
+	if (p->kind == ROOT_FILE)
+		return store_file(c, p);
+	if (p->kind == ROOT_ABSENT) {
+		control_join_add(&c->join, p->name, ROOT_ABSENT, NULL);
+		return 0;
+	}
 	p->had_before = view_catalog(mount_view(p->mnt), &p->before);
 	r = control_leave_out(c->call, p->mnt, &c->left_out);
 	if (r < 0)
@@ -165,7 +193,7 @@ static int store_part(struct roots_commit *c, size_t i)
 			      control_progress(c->call), &p->commit, &res);
 	if (r < 0)
 		return control_fail(c->call, r, p->dir);
-	control_join_add(&c->join, p->name, &res);
+	control_join_add(&c->join, p->name, ROOT_DIR, &res);
 	return 0;
 }
 
@@ -188,11 +216,38 @@ static void tell_mounts(struct roots_commit *c)
 		struct entry part = c->entry; /* borrowed strings */
 		int r;
 
+		if (!c->parts[i].mnt)
+			continue;
 		part.catalog = c->join.roots[i].catalog;
 		r = mount_set_entry(c->parts[i].mnt, &part);
 		if (r < 0)
 			log_warn(r, "remembering what %s was committed as",
 				 c->parts[i].dir);
+	}
+}
+
+/* What is no mount was before what the entry has of it that it was built on,
+ * or that the key has already. */
+static void find_before(struct roots_commit *c)
+{
+	const struct entry *e = &c->entry;
+
+	for (size_t i = 0; i < c->count; i++) {
+		struct part *p = &c->parts[i];
+		struct root root;
+
+		if (!p->mnt && !c->join.result.published) {
+			p->had_before = true;
+			p->before = c->join.roots[i].catalog;
+		}
+		if (p->mnt || p->had_before ||
+		    digest_is_zero(&e->parent_catalog))
+			continue;
+		p->had_before = roots_extract(c->call->config->store,
+					      &e->parent_catalog, p->name,
+					      false, &root) == 0 &&
+				root.kind == p->kind;
+		p->before = root.catalog;
 	}
 }
 
@@ -225,6 +280,7 @@ static int method_commit_roots(struct control_call *call, json_t **ret_result)
 	if (r < 0)
 		return r;
 	tell_mounts(&c);
+	find_before(&c);
 	*ret_result =
 		control_join_json(&c.join, &c.entry, is_unchanged(&c), start);
 	control_put_left_out(call, &c.left_out, *ret_result);

@@ -2,17 +2,19 @@
 /*
  * The method `prepare`: what a run begins with. One entry is looked up, and
  * each of the run's directories becomes a mount of it, or stays the mount that
- * it is. Either all of them are mounted then, or none was made.
+ * it is; its files are written. Either all directories are mounted then, or
+ * none was made.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
 
-#include "control_places.h"
+#include "control_files.h"
 #include "control_remote.h"
 
 /* One directory of the run. */
@@ -23,6 +25,7 @@ struct place {
 	bool replaced;			/* a mount that was there made room */
 	bool over_files;		/* the directory holds some */
 	bool adopted;			/* ... and they are the base */
+	char *aside;			/* where they are until it is mounted */
 	char kept_id[MOUNT_ID_LEN + 1]; /* empty: nothing was set aside */
 	json_int_t kept_changes;
 };
@@ -34,13 +37,21 @@ struct prepare {
 	struct mounts_options options;
 	struct control_places at;
 	struct place places[ROOTS_MAX];
+	struct control_files files;
 	bool fresh; /* begin with nothing, whatever is mounted there */
 };
 
 static void prepare_release(struct prepare *p)
 {
-	for (size_t i = 0; i < p->at.count; i++)
-		mount_unref(p->places[i].mnt);
+	for (size_t i = 0; i < p->at.count; i++) {
+		struct place *place = &p->places[i];
+
+		if (place->aside)
+			control_move_end(place->at->dir, place->aside,
+					 place->mnt != NULL);
+		mount_unref(place->mnt);
+		free(place->aside);
+	}
 	control_places_release(&p->at);
 	control_lookup_release(&p->lookup);
 	control_found_release(&p->found);
@@ -190,6 +201,11 @@ static int judge(struct prepare *p, struct place *place)
 	return make_room(p, place);
 }
 
+static bool is_dir(const struct place *place)
+{
+	return control_place_form(place->at) == FORM_DIR;
+}
+
 static int judge_places(struct prepare *p)
 {
 	struct mounts_error ignored;
@@ -198,7 +214,8 @@ static int judge_places(struct prepare *p)
 	for (size_t i = 0; r == 0 && i < p->at.count; i++) {
 		struct place *place = &p->places[i];
 
-		if (mounts_find(p->call->config->mounts, place->at->dir,
+		if (is_dir(place) &&
+		    mounts_find(p->call->config->mounts, place->at->dir,
 				&place->mnt, &ignored) == 0)
 			r = judge(p, place);
 	}
@@ -221,6 +238,17 @@ static void build_on_files(struct prepare *p)
 		 "no entry has this key; what the directory holds is the base");
 }
 
+/* The directory was made by the run's command, and is not to stay beneath. */
+static int move_in(struct prepare *p, struct place *place)
+{
+	int r = control_move_in(p->call, place->at->dir, &place->at->base,
+				&place->aside);
+
+	if (r > 0)
+		place->at->has_base = place->adopted = true;
+	return r < 0 ? r : 0;
+}
+
 static int adopt(struct prepare *p, struct place *place)
 {
 	bool exact = strcmp(p->found.outcome, "exact") == 0;
@@ -240,13 +268,17 @@ static int adopt(struct prepare *p, struct place *place)
 
 static int adopt_places(struct prepare *p)
 {
+	bool move = control_flag(p->call, "move");
 	int r = 0;
 
-	if (!control_flag(p->call, "adopt"))
+	if (!move && !control_flag(p->call, "adopt"))
 		return 0;
-	for (size_t i = 0; r == 0 && i < p->at.count; i++)
-		if (!p->places[i].mnt && !p->places[i].replaced)
-			r = adopt(p, &p->places[i]);
+	for (size_t i = 0; r == 0 && i < p->at.count; i++) {
+		struct place *place = &p->places[i];
+
+		if (is_dir(place) && !place->mnt && !place->replaced)
+			r = move ? move_in(p, place) : adopt(p, place);
+	}
 	return r;
 }
 
@@ -261,6 +293,9 @@ static int mount_place(struct prepare *p, struct place *place)
 	struct mounts_options opt = p->options;
 	bool of_entry = p->found.has_entry && !place->adopted;
 
+	if (place->at->now == NOW_NONE && mkdir(place->at->dir, 0777) < 0 &&
+	    errno != EEXIST)
+		return control_fail(p->call, -errno, place->at->dir);
 	part.catalog = place->at->base;
 	opt.over_files = place->over_files;
 	opt.tiers = tiers;
@@ -292,7 +327,7 @@ static int mount_places(struct prepare *p)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < p->at.count; i++)
-		if (!p->places[i].mnt)
+		if (is_dir(&p->places[i]) && !p->places[i].mnt)
 			r = mount_place(p, &p->places[i]);
 	if (r < 0)
 		undo(p);
@@ -303,7 +338,7 @@ static int mount_places(struct prepare *p)
 
 static json_t *place_json(const struct place *place)
 {
-	json_t *j = json_pack("{s:o, s:b}", "mount",
+	json_t *j = json_pack("{s:s, s:o, s:b}", "kind", "dir", "mount",
 			      control_mount_json(place->mnt), "reused",
 			      place->reused);
 
@@ -321,7 +356,10 @@ static json_t *answer(const struct prepare *p, bool mounted)
 	json_t *mounts = json_array();
 
 	for (size_t i = 0; mounted && i < p->at.count; i++)
-		json_array_append_new(mounts, place_json(&p->places[i]));
+		json_array_append_new(mounts,
+				      is_dir(&p->places[i]) ?
+					      place_json(&p->places[i]) :
+					      control_file_json(&p->files, i));
 	return json_pack("{s:s, s:s, s:o, s:o, s:o}", "outcome", f->outcome,
 			 "rule", f->rule, "reason",
 			 rpc_string(f->reason, strlen(f->reason)), "entry",
@@ -343,11 +381,15 @@ static int method_prepare(struct control_call *call, json_t **ret_result)
 		*ret_result = answer(&p, false);
 		return 0;
 	}
-	r = judge_places(&p);
+	r = control_files_judge(&p.at, &p.lookup, &p.found, &p.files);
+	if (r == 0)
+		r = judge_places(&p);
 	if (r == 0)
 		r = adopt_places(&p);
 	if (r == 0)
 		r = mount_places(&p);
+	if (r == 0)
+		r = control_files_put(&p.files, &p.found);
 	if (r == 0)
 		*ret_result = answer(&p, true);
 	return r;

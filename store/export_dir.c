@@ -84,28 +84,13 @@ struct export_job {
 
 static void thread_free(void *state)
 {
-	struct export_thread *t = state;
-
-	if (!t)
-		return;
-	codec_ctx_free(t->codec);
-	free(t->chunk);
-	free(t);
+	export_thread_free(state);
 }
 
 static void *thread_init(void *ctx)
 {
-	struct export_thread *t = calloc(1, sizeof(*t));
-
 	(void)ctx;
-	if (!t)
-		return NULL;
-	t->chunk = malloc(CHUNK_MAX);
-	if (!t->chunk || codec_ctx_new(&t->codec) < 0) {
-		thread_free(t);
-		return NULL;
-	}
-	return t;
+	return export_thread_new();
 }
 
 static void copy_name(const struct catalog_dirent *d,
@@ -435,30 +420,8 @@ static int export_run(struct export *x)
 	return r;
 }
 
-/* umask(2) can only be read by setting it, which all threads would see. */
-static uint32_t read_umask(void)
-{
-	_cleanup_fclose_ FILE *f = fopen("/proc/self/status", "re");
-	char line[256];
-	unsigned mask;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "Umask: %o", &mask) == 1)
-			return mask;
-	return 0777; /* unknown: all modes are set */
-}
-
 static int export_prepare(struct export *x)
 {
-	struct stat st;
-
-	if (fstat(x->rootfd, &st) < 0)
-		return -errno;
-	x->target.privileged = geteuid() == 0;
-	x->target.uid = geteuid();
-	x->target.gid = getegid();
-	x->target.always_chown = st.st_mode & S_ISGID;
-	x->target.umask = read_umask();
 	catalog_info(x->target.catalog, &x->info);
 	x->dirs = calloc((size_t)x->info.dirs + 1, sizeof(*x->dirs));
 	x->stack = calloc((size_t)x->info.dirs + 1, sizeof(*x->stack));
@@ -501,9 +464,6 @@ int export_dir(struct store_tree *t, int dirfd, const struct ingest_owner *self,
 	       struct progress *progress)
 {
 	_cleanup_(export_release) struct export x = {
-		.target = { .tree = t,
-			    .catalog = store_tree_catalog(t),
-			    .self = self },
 		.rootfd = dirfd,
 		.progress = progress,
 	};
@@ -513,7 +473,9 @@ int export_dir(struct store_tree *t, int dirfd, const struct ingest_owner *self,
 	r = io_is_empty(dirfd);
 	if (r <= 0)
 		return r < 0 ? r : -ENOTEMPTY;
-	r = export_prepare(&x);
+	r = export_target_init(&x.target, t, dirfd, self);
+	if (r == 0)
+		r = export_prepare(&x);
 	if (r == 0)
 		r = export_run(&x);
 	if (r < 0)

@@ -21,6 +21,62 @@
 #include "chunker.h"
 #include "xattr_codec.h"
 
+/* umask(2) can only be read by setting it, which all threads would see. */
+static uint32_t read_umask(void)
+{
+	_cleanup_fclose_ FILE *f = fopen("/proc/self/status", "re");
+	char line[256];
+	unsigned mask;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Umask: %o", &mask) == 1)
+			return mask;
+	return 0777; /* unknown: all modes are set */
+}
+
+int export_target_init(struct export_target *x, struct store_tree *t, int dirfd,
+		       const struct ingest_owner *self)
+{
+	struct stat st;
+
+	if (fstat(dirfd, &st) < 0)
+		return -errno;
+	*x = (struct export_target){
+		.tree = t,
+		.catalog = store_tree_catalog(t),
+		.self = self,
+		.privileged = geteuid() == 0,
+		.always_chown = st.st_mode & S_ISGID,
+		.uid = geteuid(),
+		.gid = getegid(),
+		.umask = read_umask(),
+	};
+	return 0;
+}
+
+struct export_thread *export_thread_new(void)
+{
+	struct export_thread *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->chunk = malloc(CHUNK_MAX);
+	if (!t->chunk || codec_ctx_new(&t->codec) < 0) {
+		export_thread_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+void export_thread_free(struct export_thread *t)
+{
+	if (!t)
+		return;
+	codec_ctx_free(t->codec);
+	free(t->chunk);
+	free(t);
+}
+
 void export_owner(const struct ingest_owner *self,
 		  const struct catalog_inode *i, uint32_t *ret_uid,
 		  uint32_t *ret_gid)

@@ -27,6 +27,13 @@ struct export_thread {
 	uint8_t *chunk; /* CHUNK_MAX bytes */
 };
 
+/* For nodes below `dirfd`; all that is given is borrowed. */
+int export_target_init(struct export_target *x, struct store_tree *t, int dirfd,
+		       const struct ingest_owner *self);
+
+struct export_thread *export_thread_new(void);	  /* NULL: no memory */
+void export_thread_free(struct export_thread *t); /* NULL is fine */
+
 /* The owner a node gets. */
 void export_owner(const struct ingest_owner *self,
 		  const struct catalog_inode *i, uint32_t *ret_uid,

@@ -116,16 +116,26 @@ int walk_root(int rootfd, const struct ingest_owner *self, bool privileged,
 	      struct buf *xattrs, struct catalog_meta *ret_meta)
 {
 	struct stat st;
-	int r;
 
 	if (fstat(rootfd, &st) < 0)
 		return -errno;
-	if (!S_ISDIR(st.st_mode))
-		return -ENOTDIR;
+	return S_ISDIR(st.st_mode) ?
+		       walk_meta(rootfd, self, privileged, xattrs, ret_meta) :
+		       -ENOTDIR;
+}
+
+int walk_meta(int fd, const struct ingest_owner *self, bool privileged,
+	      struct buf *xattrs, struct catalog_meta *ret_meta)
+{
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
 	r = meta_fill(self, &st, ret_meta);
 	if (r < 0)
 		return r;
-	r = xattr_read_fd(rootfd, privileged, xattrs);
+	r = xattr_read_fd(fd, privileged, xattrs);
 	if (r < 0)
 		return r;
 	ret_meta->xattrs = xattrs->data;

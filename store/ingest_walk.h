@@ -52,6 +52,10 @@ struct walk {
 int walk_root(int rootfd, const struct ingest_owner *self, bool privileged,
 	      struct buf *xattrs, struct catalog_meta *ret_meta);
 
+/* The same of any open file or directory. */
+int walk_meta(int fd, const struct ingest_owner *self, bool privileged,
+	      struct buf *xattrs, struct catalog_meta *ret_meta);
+
 /* Walks; the struct's first group is filled in by the caller. */
 int walk_run(struct walk *w);
 void walk_release(struct walk *w);

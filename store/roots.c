@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -39,15 +40,28 @@ int roots_check_name(const char *name)
 
 /* --- the attribute --- */
 
+static int read_kind(const char *kind, enum root_kind *ret_kind)
+{
+	static const char kinds
+		[] = { [ROOT_DIR] = 'd', [ROOT_FILE] = 'f', [ROOT_ABSENT] = '-' };
+
+	for (unsigned i = 0; i < sizeof(kinds); i++)
+		if (kind[0] == ' ' && kind[1] == kinds[i] && kind[2] == ' ') {
+			*ret_kind = (enum root_kind)i;
+			return 0;
+		}
+	return -EBADMSG;
+}
+
 /* One record at `c`. */
 static int read_root(struct cursor *c, const char *before,
 		     struct root *ret_root)
 {
 	char hex[DIGEST_HEX_LEN + 1];
 	const char *digest = cursor_bytes(c, DIGEST_HEX_LEN);
-	const char *space = cursor_bytes(c, 1), *name, *end;
+	const char *kind = cursor_bytes(c, 3), *name, *end;
 
-	if (!digest || !space || *space != ' ')
+	if (!digest || !kind || read_kind(kind, &ret_root->kind) < 0)
 		return -EBADMSG;
 	memcpy(hex, digest, DIGEST_HEX_LEN);
 	hex[DIGEST_HEX_LEN] = '\0';
@@ -115,22 +129,43 @@ static bool has_tree(struct store *s, const struct digest *catalog)
 	return true;
 }
 
-/* Makes the catalog of the directory `name` of the joined tree. */
+/* The graft that gives a root's own catalog. */
+static int graft_root(struct graft *g, struct store *s, struct store_tree *t,
+		      const struct root *root, uint32_t ino)
+{
+	const char *slash = strrchr(root->name, '/');
+	const char *last = slash ? slash + 1 : root->name;
+	struct catalog_meta meta = graft_plain_dir();
+	struct catalog_inode inode;
+	int r = catalog_inode(store_tree_catalog(t), ino, &inode);
+
+	if (r < 0)
+		return r;
+	if (root->kind == ROOT_FILE ? !S_ISREG(inode.mode) :
+				      !S_ISDIR(inode.mode))
+		return -EBADMSG;
+	if (root->kind == ROOT_DIR)
+		r = graft_meta(store_tree_catalog(t), ino, &meta);
+	if (r == 0)
+		r = ingest_new(s, &meta, NULL, &g->ingest);
+	if (r < 0)
+		return r;
+	return root->kind == ROOT_DIR ?
+		       graft_add(g, t, ino, CATALOG_BUILD_ROOT) :
+		       graft_add_file(g, t, ino, CATALOG_BUILD_ROOT, last);
+}
+
+/* Makes the own catalog of a root of the joined tree. */
 static int make(struct store *s, struct store_tree *t, const struct root *root)
 {
 	_cleanup_(graft_release) struct graft g = { .ingest = NULL };
 	struct ingest_result result;
-	struct catalog_meta meta;
 	uint32_t ino;
 	int r;
 
 	r = catalog_resolve(store_tree_catalog(t), root->name, &ino);
 	if (r == 0)
-		r = graft_meta(store_tree_catalog(t), ino, &meta);
-	if (r == 0)
-		r = ingest_new(s, &meta, NULL, &g.ingest);
-	if (r == 0)
-		r = graft_add(&g, t, ino, CATALOG_BUILD_ROOT);
+		r = graft_root(&g, s, t, root, ino);
 	if (r == 0)
 		r = graft_feed(&g);
 	if (r == 0)
@@ -155,7 +190,7 @@ static const struct root *find(const struct root *roots, size_t count,
 }
 
 static int extract(struct store *s, struct store_tree *t, const char *name,
-		   struct digest *ret_catalog)
+		   bool alone, struct root *ret_root)
 {
 	const struct root *root;
 	struct root roots[ROOTS_MAX];
@@ -165,22 +200,23 @@ static int extract(struct store *s, struct store_tree *t, const char *name,
 	r = roots_read(store_tree_catalog(t), roots, &count);
 	if (r < 0)
 		return r;
-	if (!name && count == 0) {
-		*ret_catalog = *store_tree_digest(t);
+	if (alone && count == 0) {
+		*ret_root =
+			(struct root){ name, *store_tree_digest(t), ROOT_DIR };
 		return 0;
 	}
-	root = name ? find(roots, count, name) : NULL;
+	root = name && (!alone || count == 1) ? find(roots, count, name) : NULL;
 	if (!root)
 		return -ENOENT;
-	if (!has_tree(s, &root->catalog))
+	if (root->kind != ROOT_ABSENT && !has_tree(s, &root->catalog))
 		r = make(s, t, root);
 	if (r == 0)
-		*ret_catalog = root->catalog;
+		*ret_root = (struct root){ name, root->catalog, root->kind };
 	return r;
 }
 
 int roots_extract(struct store *s, const struct digest *tree, const char *name,
-		  struct digest *ret_catalog)
+		  bool alone, struct root *ret_root)
 {
 	struct store_tree *t;
 	int r;
@@ -188,7 +224,7 @@ int roots_extract(struct store *s, const struct digest *tree, const char *name,
 	r = store_tree_open(s, tree, &t);
 	if (r < 0)
 		return r;
-	r = extract(s, t, name, ret_catalog);
+	r = extract(s, t, name, alone, ret_root);
 	store_tree_unref(t);
 	return r;
 }

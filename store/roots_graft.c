@@ -47,6 +47,13 @@ int graft_meta(const struct catalog *c, uint32_t ino,
 	return 0;
 }
 
+struct catalog_meta graft_plain_dir(void)
+{
+	return (struct catalog_meta){ .mode = S_IFDIR | 0755,
+				      .uid = CATALOG_OWNER_SELF,
+				      .gid = CATALOG_OWNER_SELF };
+}
+
 static int note_source(struct graft *g, uint32_t node, struct store_tree *t,
 		       uint32_t ino)
 {
@@ -59,6 +66,23 @@ static int note_source(struct graft *g, uint32_t node, struct store_tree *t,
 		return buf_error(&g->sources);
 	memcpy(g->sources.data + at, &source, sizeof(source));
 	return 0;
+}
+
+int graft_add_file(struct graft *g, struct store_tree *t, uint32_t ino,
+		   uint32_t node, const char *name)
+{
+	struct catalog_build *b = ingest_build(g->ingest);
+	struct catalog_meta meta;
+	uint32_t file;
+	int r;
+
+	r = graft_meta(store_tree_catalog(t), ino, &meta);
+	if (r == 0)
+		r = catalog_build_node(b, &meta, &file);
+	if (r == 0)
+		r = note_source(g, file, t, ino);
+	return r < 0 ? r :
+		       catalog_build_link(b, node, name, strlen(name), file);
 }
 
 /* A part of a tree on its way. */

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Several trees as one. The directories above the roots are nobody's: they
- * have no time of their own, so that the same roots give the same tree.
+ * Several trees as one.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "lone_file.h"
 #include "roots.h"
 #include "roots_graft.h"
 #include "xattr_codec.h"
@@ -24,7 +23,7 @@ struct join {
 	struct store *store;
 	struct root roots[ROOTS_MAX]; /* in order */
 	size_t count;
-	struct store_tree *trees[ROOTS_MAX];
+	struct store_tree *trees[ROOTS_MAX]; /* NULL: absent */
 	struct above *above;
 	size_t above_count;
 	struct buf xattrs;
@@ -68,14 +67,26 @@ static int take_roots(struct join *j, const struct root *roots, size_t count)
 			    is_within(j->roots[k].name, j->roots[i].name))
 				return -EINVAL;
 	}
+	return 0;
+}
+
+/* All of them absent is no entry. */
+static int open_trees(struct join *j, size_t count)
+{
+	size_t opened = 0;
+
 	for (; j->count < count; j->count++) {
-		int r = store_tree_open(j->store, &j->roots[j->count].catalog,
-					&j->trees[j->count]);
+		const struct root *root = &j->roots[j->count];
+		int r = root->kind == ROOT_ABSENT ?
+				0 :
+				store_tree_open(j->store, &root->catalog,
+						&j->trees[j->count]);
 
 		if (r < 0)
 			return r;
+		opened += root->kind != ROOT_ABSENT;
 	}
-	return 0;
+	return opened ? 0 : -EINVAL;
 }
 
 /* The attribute that names the roots. */
@@ -86,10 +97,15 @@ static int put_list(struct join *j)
 	int r;
 
 	for (size_t i = 0; i < j->count; i++) {
+		static const char kinds[] = { [ROOT_DIR] = 'd',
+					      [ROOT_FILE] = 'f',
+					      [ROOT_ABSENT] = '-' };
+		const struct root *root = &j->roots[i];
 		char hex[DIGEST_HEX_LEN + 1];
 
-		digest_hex(&j->roots[i].catalog, hex);
-		buf_printf(&list, "%s %s", hex, j->roots[i].name);
+		digest_hex(&root->catalog, hex);
+		buf_printf(&list, "%s %c %s", hex, kinds[root->kind],
+			   root->name);
 		buf_put_u8(&list, 0);
 	}
 	r = buf_error(&list);
@@ -100,13 +116,6 @@ static int put_list(struct join *j)
 		r = xattr_set_encode(&set, &j->xattrs);
 	xattr_set_release(&set);
 	return r;
-}
-
-static struct catalog_meta plain_dir(void)
-{
-	return (struct catalog_meta){ .mode = S_IFDIR | 0755,
-				      .uid = CATALOG_OWNER_SELF,
-				      .gid = CATALOG_OWNER_SELF };
 }
 
 static const struct above *find_above(const struct join *j, const char *path,
@@ -149,7 +158,7 @@ static int make_dir(struct join *j, uint32_t parent, const char *name,
 static int make_parents(struct join *j, const char *name, uint32_t *ret_node,
 			const char **ret_last)
 {
-	struct catalog_meta meta = plain_dir();
+	struct catalog_meta meta = graft_plain_dir();
 	uint32_t node = CATALOG_BUILD_ROOT;
 	const char *part = name, *slash;
 
@@ -175,6 +184,15 @@ static int make_parents(struct join *j, const char *name, uint32_t *ret_node,
 	return 0;
 }
 
+static int add_file(struct join *j, struct store_tree *t, uint32_t parent,
+		    const char *last)
+{
+	uint32_t ino;
+	int r = lone_file_find(store_tree_catalog(t), last, &ino);
+
+	return r < 0 ? r : graft_add_file(&j->graft, t, ino, parent, last);
+}
+
 static int add_root(struct join *j, size_t i)
 {
 	struct store_tree *t = j->trees[i];
@@ -183,7 +201,11 @@ static int add_root(struct join *j, size_t i)
 	const char *last;
 	int r;
 
+	if (j->roots[i].kind == ROOT_ABSENT)
+		return 0;
 	r = make_parents(j, j->roots[i].name, &parent, &last);
+	if (r == 0 && j->roots[i].kind == ROOT_FILE)
+		return add_file(j, t, parent, last);
 	if (r == 0)
 		r = graft_meta(store_tree_catalog(t), CATALOG_ROOT, &meta);
 	if (r == 0)
@@ -193,7 +215,7 @@ static int add_root(struct join *j, size_t i)
 
 static int build(struct join *j)
 {
-	struct catalog_meta root = plain_dir();
+	struct catalog_meta root = graft_plain_dir();
 	int r = put_list(j);
 
 	if (r < 0)
@@ -214,6 +236,8 @@ int roots_join(struct store *s, const struct root *roots, size_t count,
 	int r;
 
 	r = take_roots(&j, roots, count);
+	if (r == 0)
+		r = open_trees(&j, count);
 	if (r == 0)
 		r = build(&j);
 	if (r < 0)

@@ -1,29 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* larder run: its options, as a plan for run.c. */
+#include <stdlib.h>
+
 #include "cmd.h"
 #include "out.h"
 #include "run.h"
 #include "run_project.h"
 
+/* Those of --path, and then those of --file. */
+static int all_paths(const struct args *args, struct strings *paths)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < args->paths.count; i++)
+		r = strings_add(paths, args->paths.items[i]);
+	for (size_t i = 0; r == 0 && i < args->files.count; i++)
+		r = strings_add(paths, args->files.items[i]);
+	return r;
+}
+
 /* What the options themselves describe. */
 static int run_options(const struct args *args)
 {
+	struct strings paths = { NULL, 0 };
 	struct run_plan plan;
 	struct failure f;
+	int code;
 
 	run_plan_init(&plan, args);
 	plan.name = args->name;
-	plan.paths = args->paths;
+	plan.nfiles = args->files.count;
 	plan.key = args->key;
-	if (mode_choose(args->mode, args->mode_setting, &plan.mode, &f) < 0)
-		return out_failure(&f);
-	return run_plan(&plan);
+	if (all_paths(args, &paths) < 0)
+		code = out_error(EXIT_ERROR, "out of memory");
+	else if (mode_choose(args->mode, args->mode_setting, &plan.mode, &f) <
+		 0)
+		code = out_failure(&f);
+	else {
+		plan.paths = paths;
+		code = run_plan(&plan);
+	}
+	free(paths.items);
+	return code;
 }
 
 static int run(const struct args *args)
 {
-	bool described = args->paths.count > 0 || args->key.key ||
-			 key_options_any_part(&args->key);
+	bool described = args->paths.count > 0 || args->files.count > 0 ||
+			 args->key.key || key_options_any_part(&args->key);
 
 	if (!described)
 		return run_project(args);
@@ -45,7 +69,12 @@ static const struct option_def options[] = {
 	{ "path", 0, OPTION_LIST, "DIR", offsetof(struct args, paths),
 	  "The directory that the command fills. It is created "
 	  "where it is missing, and must be empty or a mount of Larder. "
-	  "Several make one entry, and each is mounted in its place." },
+	  "Several make one entry, and each is mounted in its place. A file "
+	  "that is there is kept as with --file." },
+	{ "file", 0, OPTION_LIST, "FILE", offsetof(struct args, files),
+	  "A file that the command makes. It is written to its place, and is "
+	  "a part of the same entry; where there is none when the command has "
+	  "ended, none is kept." },
 	{ "preset", 0, OPTION_VALUE, "PRESET", offsetof(struct args, preset),
 	  "What is known of a tool instead of --path, key options and, where "
 	  "none is given, the command: npm, yarn, pnpm, bun, cargo, go, pip, "

@@ -384,6 +384,7 @@ void args_release(struct args *args)
 {
 	key_options_release(&args->key);
 	free(args->paths.items);
+	free(args->files.items);
 	free(args->restore_prefixes.items);
 	free(args->presets.items);
 	free(args->names.items);

@@ -26,7 +26,7 @@ struct args {
 	const char *name, *branch, *mode, *output, *mount_options, *preset;
 	const char *format, *compressor, *block_size;
 	const char *tiers, *to, *from;
-	struct strings paths, presets, restore_prefixes;
+	struct strings paths, files, presets, restore_prefixes;
 	struct strings names; /* operands in front of `--` */
 	bool always, empty, resume, lazy, discard, force, explain, reread,
 		materialize, adopt, origin, fill;

@@ -66,7 +66,8 @@ int place_absolute(const char *dir, char **ret_dir, struct failure *ret_failure)
 	return 0;
 }
 
-int place_make(const char *dir, char **ret_dir, struct failure *ret_failure)
+int place_make_parent(const char *dir, char **ret_dir,
+		      struct failure *ret_failure)
 {
 	char parent[PATH_MAX + 2];
 	int r;
@@ -78,7 +79,13 @@ int place_make(const char *dir, char **ret_dir, struct failure *ret_failure)
 					   "cannot make directory %s: %s",
 					   parent, strerror(-r));
 	}
-	r = place_absolute(dir, ret_dir, ret_failure);
+	return place_absolute(dir, ret_dir, ret_failure);
+}
+
+int place_make(const char *dir, char **ret_dir, struct failure *ret_failure)
+{
+	int r = place_make_parent(dir, ret_dir, ret_failure);
+
 	if (r < 0)
 		return r;
 	if (mkdir(*ret_dir, 0777) < 0 && errno != EEXIST) {
@@ -115,9 +122,11 @@ char *place_top(void)
 {
 	static const char *const argv[] = { "git", "rev-parse",
 					    "--show-toplevel", NULL };
-	char *top = spawn_output(argv);
+	static char *top;
 
-	return top ? top : getcwd(NULL, 0);
+	if (!top)
+		top = spawn_output(argv);
+	return top ? strdup(top) : getcwd(NULL, 0);
 }
 
 char *place_default_name(const char *dir)

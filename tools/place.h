@@ -15,7 +15,10 @@
 int place_absolute(const char *dir, char **ret_dir,
 		   struct failure *ret_failure);
 
-/* The same after making it where it is missing. */
+/* The same after making the directory that it is in, where that is missing;
+ * and after making `dir` itself, too. */
+int place_make_parent(const char *dir, char **ret_dir,
+		      struct failure *ret_failure);
 int place_make(const char *dir, char **ret_dir, struct failure *ret_failure);
 
 /* Whether the current directory is `dir` (absolute) or below it. */
@@ -25,8 +28,8 @@ bool place_contains_us(const char *dir);
  * it is not below. Both absolute. */
 const char *place_below(const char *path, const char *dir);
 
-/* The top of the git work tree, or else the current directory. The caller
- * frees; NULL when memory is short. */
+/* The top of the git work tree, or else the current directory, which git is
+ * asked for once. The caller frees; NULL when memory is short. */
 char *place_top(void);
 
 /* The name of `dir` relative to the top of the git work tree, or else to the

@@ -27,7 +27,9 @@
 struct project_cache {
 	const char *name;
 	unsigned line;
-	struct strings paths;	    /* absolute */
+	struct strings paths; /* absolute */
+	size_t nfiles; /* so many of them, the last ones, are the command's
+			  own to make: a file, or a directory */
 	struct key_options key;	    /* `dir` is the repository */
 	struct strings command;	    /* its words; none: none is known */
 	const char *mode;	    /* or NULL */

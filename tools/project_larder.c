@@ -18,13 +18,14 @@
 #include "store/key.h"
 
 struct cache_nodes {
-	const struct yaml_node *name, *paths, *key, *command, *mode, *restore,
-		*always, *environment;
+	const struct yaml_node *name, *paths, *files, *key, *command, *mode,
+		*restore, *always, *environment;
 };
 
 static const struct schema_key cache_keys[] = {
 	{ "name", SCHEMA_TEXT, offsetof(struct cache_nodes, name) },
 	{ "paths", SCHEMA_TEXTS, offsetof(struct cache_nodes, paths) },
+	{ "files", SCHEMA_TEXTS, offsetof(struct cache_nodes, files) },
 	{ "key", SCHEMA_MAP | SCHEMA_TEXT, offsetof(struct cache_nodes, key) },
 	{ "command", SCHEMA_TEXTS, offsetof(struct cache_nodes, command) },
 	{ "mode", SCHEMA_TEXT, offsetof(struct cache_nodes, mode) },
@@ -187,7 +188,7 @@ static int check_there(struct project_reader *r, const struct yaml_node *map,
 {
 	if (!n->name)
 		return project_refuse(r, map, "this cache has no name");
-	if (!schema_first(n->paths))
+	if (!schema_first(n->paths) && !schema_first(n->files))
 		return project_refuse(r, map, "the cache %.200s has no paths",
 				      n->name->text);
 	if (!n->key)
@@ -210,6 +211,10 @@ static int read_cache(struct project_reader *r, const struct yaml_node *map)
 	if (err < 0)
 		return err;
 	err = project_read_paths(r, n.paths, &c->paths);
+	c->nfiles = c->paths.count;
+	if (err == 0)
+		err = project_read_paths(r, n.files, &c->paths);
+	c->nfiles = c->paths.count - c->nfiles;
 	if (err == 0)
 		err = read_key(r, n.key, c);
 	if (err == 0)

@@ -245,6 +245,7 @@ static int plan(const struct project_plans *s, struct project_plan *item,
 
 	run_plan_init(p, args);
 	p->paths = c->paths;
+	p->nfiles = c->nfiles;
 	p->key = c->key;
 	p->key.outputs = s->outputs;
 	p->key.timeout_s = args->key.timeout_s;

@@ -15,7 +15,8 @@
  * key is made of the key paths. So a change of a key path renews all of them,
  * one of a script's output renews its paths, and the restored whole is exact
  * when all scripts say what they said. The command always runs, as Solano's
- * set-up hooks do; `command` is Larder's addition.
+ * set-up hooks do; `command` is Larder's addition. A path is a directory or a
+ * file, as the command leaves it.
  */
 #include "project_internal.h"
 
@@ -75,6 +76,15 @@ static int add_cache(struct project_reader *r, const struct solano_nodes *n,
 	return err < 0 ? err : project_read_command(r, n->command, *ret_cache);
 }
 
+static int read_paths(struct project_reader *r, const struct yaml_node *paths,
+		      struct project_cache *c)
+{
+	int err = project_read_paths(r, paths, &c->paths);
+
+	c->nfiles = c->paths.count;
+	return err;
+}
+
 static int add_saved(struct project_reader *r, const struct solano_nodes *n)
 {
 	struct project_cache *c;
@@ -87,7 +97,7 @@ static int add_saved(struct project_reader *r, const struct solano_nodes *n)
 				      "save_paths need key_paths, which say "
 				      "when to save them anew");
 	err = add_cache(r, n, n->save_paths, SAVED, &c);
-	return err < 0 ? err : project_read_paths(r, n->save_paths, &c->paths);
+	return err < 0 ? err : read_paths(r, n->save_paths, c);
 }
 
 static int add_script(struct project_reader *r, const struct solano_nodes *n,
@@ -112,7 +122,7 @@ static int add_script(struct project_reader *r, const struct solano_nodes *n,
 	err = add_cache(r, n, script, script->key, &c);
 	if (err == 0)
 		err = project_add(r, &c->key.scripts, nodes.key_script->text);
-	return err < 0 ? err : project_read_paths(r, nodes.paths, &c->paths);
+	return err < 0 ? err : read_paths(r, nodes.paths, c);
 }
 
 int project_read_solano(struct project_reader *r, const struct yaml_node *map)

@@ -134,7 +134,9 @@ static int finish(struct run *run, bool ran, int code)
 
 	if (!run->base)
 		return code;
-	if (ran && !keep)
+	if (ran && run_settle(run) < 0)
+		lost = true;
+	else if (ran && !keep)
 		code = run_commit(run, code, &lost);
 	if (run->plan->ephemeral && !run->plain)
 		run_unmount(run, lost);

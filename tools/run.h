@@ -22,6 +22,8 @@ struct run_plan {
 	const char *tenant, *namespace; /* NULL: local, default */
 	const char *name;		/* NULL: after the path */
 	struct strings paths; /* at least one; as place_make() takes them */
+	size_t nfiles; /* so many of them, the last ones, are not made before
+			  the command: it makes a file, or a directory */
 	struct key_options key;
 	enum mode mode;			 /* as mode_choose() gives it */
 	const char *branch;		 /* NULL: branch_here() */

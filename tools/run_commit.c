@@ -21,6 +21,11 @@
 /* A command that a signal ended was interrupted: its tree is half made. */
 static bool is_wanted(const struct run *run, int code)
 {
+	size_t absent = 0;
+
+	for (size_t i = 0; i < run->count; i++)
+		absent += !run->roots[i].mounted &&
+			  run->roots[i].now == RUN_NOW_NONE;
 	if (code > EXIT_SIGNAL)
 		out_note("%s: the command was ended by a signal (%s); nothing "
 			 "was committed",
@@ -32,6 +37,9 @@ static bool is_wanted(const struct run *run, int code)
 	else if (!mode_commits(run->plan->mode))
 		out_note("%s: nothing was committed; the mode is %s", run->name,
 			 mode_name(run->plan->mode));
+	else if (absent == run->count)
+		out_note("%s: nothing was committed; there is no %s", run->name,
+			 run->roots[0].path);
 	else
 		return true;
 	return false;
@@ -75,6 +83,12 @@ static int check_inputs(struct run *run, struct failure *f)
 
 /* ---- the commit */
 
+/* Such an entry has no names of roots. */
+static bool is_one_dir(const struct run *run)
+{
+	return run->count == 1 && run->roots[0].mounted;
+}
+
 static json_t *params_of(const struct run *run)
 {
 	const json_t *base = json_object_get(run->base, "entry");
@@ -82,7 +96,7 @@ static json_t *params_of(const struct run *run)
 
 	commit_describe(params, run->name, run->branch, &run->wanted);
 	json_object_set_new(params, "roots", run_roots_json(run));
-	if (run->count == 1)
+	if (is_one_dir(run))
 		json_object_set_new(params, "dir",
 				    rpc_string(run->roots[0].dir,
 					       strlen(run->roots[0].dir)));
@@ -103,12 +117,13 @@ static int request(struct run *run, json_t **ret_result, struct failure *f)
 	if (run->plain)
 		return run_plain_commit(run, params_of(run), ret_result, f);
 	for (size_t i = 0; r == 0 && i < run->count; i++)
-		r = commit_flush(run->roots[i].dir, f);
+		if (run->roots[i].mounted)
+			r = commit_flush(run->roots[i].dir, f);
 	if (r == 0)
 		r = client_open(true, &c, f);
 	return r < 0 ? r :
 		       client_call(c,
-				   run->count == 1 ? "commit" : "commit_roots",
+				   is_one_dir(run) ? "commit" : "commit_roots",
 				   params_of(run), NULL, 0, ret_result, f);
 }
 

@@ -11,11 +11,23 @@
 #include "run.h"
 #include "run_lock.h"
 
-/* One directory of the run. */
+/* What is at a path. */
+enum run_now {
+	RUN_NOW_DIR,   /* a directory, perhaps a mount */
+	RUN_NOW_EMPTY, /* one that holds nothing and is no mount */
+	RUN_NOW_NONE,  /* nothing */
+	RUN_NOW_FILE,  /* a regular file */
+};
+
+/* One path of the run. */
 struct run_root {
 	const char *path; /* as it was named */
 	char *dir;	  /* absolute */
-	char *name;	  /* of the root in the entry; NULL: is all of it */
+	char *name;	  /* of the root in the entry; of a directory that is
+			     the run's only one not used */
+	enum run_now now;
+	bool was_file; /* before the run */
+	bool mounted;  /* a mount of Larder is there */
 	struct run_lock lock;
 };
 
@@ -39,11 +51,15 @@ int run_fingerprint(const struct run *run, struct wanted *ret_wanted,
 
 /* ---- run_roots.c */
 
-/* Fills in the directories of the plan, and makes those that are missing. */
+/* Fills in the paths of the plan, and makes the directories that are missing. */
 int run_prepare_roots(struct run *run, struct failure *ret_failure);
 void run_release_roots(struct run *run);
 
-/* [{"dir","root"}], as fs/PROTOCOL.md has it. */
+/* What is there after the command; what cannot be kept is told. */
+void run_look_again(const struct run *run, struct run_root *root);
+
+/* {"dir","root","now"}, as fs/PROTOCOL.md has it, and an array of them all. */
+json_t *run_root_json(const struct run_root *root);
 json_t *run_roots_json(const struct run *run);
 
 /* ---- run_exclusion.c */
@@ -75,7 +91,12 @@ int run_mount(struct run *run, struct failure *ret_failure);
 /* Whether the tree that is mounted is the key's own. */
 bool run_is_exact(const struct run *run);
 
-/* Takes the mounts that this run has made away again. What was not committed
+/* After the command: what is at the paths where no mount is. Directories that
+ * the command made become mounts, in a run that mounts. A negative errno where
+ * that cannot be, which is told. */
+int run_settle(struct run *run);
+
+/* Takes the mounts and files that this run has made away again. What was not committed
  * is dropped, unless `keep`. A failure is told only. */
 void run_unmount(struct run *run, bool keep);
 
@@ -105,6 +126,9 @@ void run_report_begin(struct run *run);
 
 /* Adds the daemon's answer to the report. */
 void run_report_mount(struct run *run, uint64_t ms);
+
+/* Adds what the daemon said of one root, later. */
+void run_report_root(struct run *run, size_t i, json_t *mount);
 
 /* Adds a failure to it and tells it; the exit code. */
 int run_report_failed(struct run *run, const struct failure *f);

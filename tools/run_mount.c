@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "client.h"
 #include "cmd.h"
@@ -109,6 +111,10 @@ int run_mount(struct run *run, struct failure *ret_failure)
 	if (r < 0)
 		return is_refusal(ret_failure) ? r :
 						 go_without(run, ret_failure);
+	for (size_t i = 0; i < run->count; i++)
+		run->roots[i].mounted = json_object_get(
+			json_array_get(json_object_get(run->base, "mounts"), i),
+			"mount");
 	run_report_mount(run, ms);
 	if (run->plan->mode == MODE_FORCE && !run_is_exact(run))
 		return failure_set(ret_failure, -ENOENT, EXIT_MISS,
@@ -116,6 +122,63 @@ int run_mount(struct run *run, struct failure *ret_failure)
 				   run->name, field_text(run->base, "reason"));
 	run_say_outcome(run, !run_is_exact(run) || run->plan->always, ms);
 	return 0;
+}
+
+/* ---- after the command */
+
+/* A directory that the command made where nothing was becomes a mount, which
+ * begins with what is in it. */
+static int move_in(struct run *run, size_t i, struct failure *f)
+{
+	const json_t *mounts = json_object_get(run->base, "mounts");
+	_cleanup_client_ struct client *c = NULL;
+	_cleanup_json_ json_t *result = NULL;
+	json_t *params = lookup_params(run, false), *mount;
+	int r = client_open(true, &c, f);
+
+	if (r < 0) {
+		json_decref(params);
+		return r;
+	}
+	json_object_set_new(params, "exact", json_false());
+	json_object_set_new(params, "restore", json_false());
+	json_object_del(params, "prefixes");
+	json_object_set_new(params, "move", json_true());
+	json_object_set_new(params, "roots",
+			    json_pack("[o]", run_root_json(&run->roots[i])));
+	r = client_call(c, "prepare", params, NULL, 0, &result, f);
+	if (r < 0)
+		return r;
+	mount = json_array_get(json_object_get(result, "mounts"), 0);
+	json_array_set((json_t *)mounts, i, mount);
+	run->roots[i].mounted = true;
+	run_report_root(run, i, mount);
+	return 0;
+}
+
+int run_settle(struct run *run)
+{
+	struct failure f;
+	int r = 0;
+
+	for (size_t i = 0; i < run->count; i++) {
+		struct run_root *root = &run->roots[i];
+
+		if (root->mounted)
+			continue;
+		run_look_again(run, root);
+		if (run->plain || root->now == RUN_NOW_NONE ||
+		    root->now == RUN_NOW_FILE)
+			continue;
+		r = move_in(run, i, &f);
+		if (r < 0) {
+			out_warning("%s: %s stays a plain directory, and "
+				    "nothing was committed: %s",
+				    run->name, root->path, f.message);
+			return r;
+		}
+	}
+	return r;
 }
 
 /* ---- the end */
@@ -158,12 +221,30 @@ static void umount_root(const struct run *run, const struct run_root *root,
 			 run->name, root->path, root->path);
 }
 
+/* Where nothing was before the run, nothing is after it. */
+static void remove_file(const struct run *run, const struct run_root *root)
+{
+	struct stat st;
+
+	if (lstat(root->dir, &st) == 0 && S_ISREG(st.st_mode) &&
+	    unlink(root->dir) < 0)
+		out_warning("%s: %s stays: %s", run->name, root->path,
+			    strerror(errno));
+}
+
 void run_unmount(struct run *run, bool keep)
 {
 	json_t *mounts = json_object_get(run->base, "mounts"), *mount;
 	size_t i;
 
-	json_array_foreach(mounts, i, mount) if (!field_flag(mount, "reused"))
-		umount_root(run, &run->roots[i], keep);
+	json_array_foreach(mounts, i, mount)
+	{
+		struct run_root *root = &run->roots[i];
+
+		if (root->mounted && !field_flag(mount, "reused"))
+			umount_root(run, root, keep);
+		else if (!root->mounted && !root->was_file && !keep)
+			remove_file(run, root);
+	}
 	json_object_set_new(run->report, "mounted", json_false());
 }

@@ -68,16 +68,20 @@ void run_choose_plain(struct run *run)
 static int open_roots(const struct run *run, int *fds, unsigned *ret_n,
 		      struct failure *f)
 {
-	for (*ret_n = 0; *ret_n < run->count; ++*ret_n) {
-		const struct run_root *root = &run->roots[*ret_n];
-		int fd = open(root->dir,
-			      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	*ret_n = 0;
+	for (size_t i = 0; i < run->count; i++) {
+		const struct run_root *root = &run->roots[i];
+		int fd;
 
+		if (root->now == RUN_NOW_NONE || root->now == RUN_NOW_FILE)
+			continue;
+		fd = open(root->dir,
+			  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0)
 			return failure_set(f, -errno, EXIT_ERROR,
 					   "cannot open directory %s: %s",
 					   root->path, strerror(errno));
-		fds[*ret_n] = fd;
+		fds[(*ret_n)++] = fd;
 	}
 	return 0;
 }
@@ -118,7 +122,7 @@ int run_plain_commit(struct run *run, json_t *params, json_t **ret_result,
 {
 	const char *path = run->roots[0].path;
 
-	if (run->count > 1)
+	if (run->count > 1 || run->roots[0].now == RUN_NOW_FILE)
 		return call(run, "import_roots", params, ret_result, f);
 	json_object_set_new(params, "label", rpc_string(path, strlen(path)));
 	json_object_set_new(params, "kind", json_string("dir"));

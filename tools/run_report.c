@@ -30,7 +30,7 @@ static json_t *report_roots(const struct run *run)
 /* A run of one directory has its fields in the object itself, too. */
 static void copy_root(struct run *run)
 {
-	static const char *const fields[] = { "dir", "mount", "reused",
+	static const char *const fields[] = { "dir", "kind", "mount", "reused",
 					      "kept" };
 	json_t *roots = json_object_get(run->report, "roots");
 
@@ -63,6 +63,7 @@ void run_report_mount(struct run *run, uint64_t ms)
 					      "reason", "reused" };
 	json_t *roots = json_object_get(run->report, "roots"), *mount;
 	json_t *mounts = json_object_get(run->base, "mounts");
+	bool mounted = false;
 	size_t i;
 
 	for (i = 0; i < sizeof(fields) / sizeof(*fields); i++)
@@ -72,10 +73,20 @@ void run_report_mount(struct run *run, uint64_t ms)
 			    json_boolean(run->plain));
 	json_array_foreach(mounts, i, mount)
 		json_object_update(json_array_get(roots, i), mount);
-	json_object_set_new(run->report, "mounted",
-			    json_boolean(json_array_size(mounts) > 0));
+	for (i = 0; i < run->count; i++)
+		mounted |= run->roots[i].mounted;
+	json_object_set_new(run->report, "mounted", json_boolean(mounted));
 	json_object_set_new(run->report, "mount_ms",
 			    json_integer((json_int_t)ms));
+	copy_root(run);
+}
+
+void run_report_root(struct run *run, size_t i, json_t *mount)
+{
+	json_object_update(json_array_get(json_object_get(run->report, "roots"),
+					  i),
+			   mount);
+	json_object_set_new(run->report, "mounted", json_true());
 	copy_root(run);
 }
 
@@ -127,24 +138,35 @@ static void say_kept(const struct run *run)
 	}
 }
 
-/* Whether nothing had to be mounted. */
+static bool is_absent(const json_t *mount)
+{
+	return strcmp(field_text(mount, "kind"), "absent") == 0;
+}
+
+/* Whether nothing had to be mounted or written. */
 static bool all_reused(const struct run *run)
 {
 	const json_t *mounts = json_object_get(run->base, "mounts"), *mount;
 	size_t i;
 
 	json_array_foreach(mounts, i,
-			   mount) if (!field_flag(mount,
-						  "reused")) return false;
+			   mount) if (!field_flag(mount, "reused") &&
+				      !is_absent(mount)) return false;
 	return true;
 }
 
 static const char *how_it_came(const struct run *run)
 {
+	bool mounted = false;
+
 	if (run->plain)
 		return field_flag(run->base, "reused") ? "found in place" :
 							 "materialized";
-	return all_reused(run) ? "found mounted" : "mounted";
+	for (size_t i = 0; i < run->count; i++)
+		mounted |= run->roots[i].mounted;
+	if (all_reused(run))
+		return mounted ? "found mounted" : "found in place";
+	return mounted ? "mounted" : "written out";
 }
 
 void run_say_outcome(const struct run *run, bool runs, uint64_t ms)

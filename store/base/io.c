@@ -12,11 +12,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -400,4 +402,15 @@ char *io_path(const char *fmt, ...)
 	n = vasprintf(&path, fmt, ap);
 	va_end(ap);
 	return n < 0 ? NULL : path;
+}
+
+int io_name_aside(char ret_name[IO_NAME_ASIDE_LEN + 1])
+{
+	uint64_t number;
+
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return -EIO;
+	snprintf(ret_name, IO_NAME_ASIDE_LEN + 1, ".larder-%016" PRIx64,
+		 number);
+	return 0;
 }

@@ -48,6 +48,10 @@ bool io_is_dot(const char *name);
 /* Whether the directory has no names: 1 or 0. */
 int io_is_empty(int dirfd);
 
+/* A name that nobody has, for what is renamed into place or out of it. */
+#define IO_NAME_ASIDE_LEN 24
+int io_name_aside(char ret_name[IO_NAME_ASIDE_LEN + 1]);
+
 /* An allocated "a/b" (asprintf); NULL when memory is short. */
 char *io_path(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -17,6 +17,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/io.h"
 #include "store/base/log.h"
+#include "store/lone_file.h"
 #include "store/roots.h"
 
 struct fixture {
@@ -113,9 +114,9 @@ static void test_names(void **state)
 static void test_join_and_read(void **state)
 {
 	struct fixture *f = *state;
-	const struct root roots[] = { { "REPO/x/b", f->b },
-				      { "HOME/a", f->a },
-				      { "REPO/x/c", f->a } };
+	const struct root roots[] = { { "REPO/x/b", f->b, ROOT_DIR },
+				      { "HOME/a", f->a, ROOT_DIR },
+				      { "REPO/x/c", f->a, ROOT_DIR } };
 	const struct root other[] = { roots[2], roots[0], roots[1] };
 	struct root found[ROOTS_MAX];
 	struct digest joined, again;
@@ -145,20 +146,23 @@ static void test_what_cannot_be_joined(void **state)
 	struct digest joined;
 
 	assert_int_equal(join(f,
-			      (struct root[]){ { "a", f->a }, { "a/b", f->b } },
+			      (struct root[]){ { "a", f->a, ROOT_DIR },
+					       { "a/b", f->b, ROOT_DIR } },
 			      2, &joined),
 			 -EINVAL);
 	assert_int_equal(join(f,
-			      (struct root[]){ { "a", f->a }, { "a", f->b } },
+			      (struct root[]){ { "a", f->a, ROOT_DIR },
+					       { "a", f->b, ROOT_DIR } },
 			      2, &joined),
 			 -EINVAL);
-	assert_int_equal(join(f, (struct root[]){ { "../a", f->a } }, 1,
+	assert_int_equal(join(f, (struct root[]){ { "../a", f->a, ROOT_DIR } },
+			      1, &joined),
+			 -EINVAL);
+	assert_int_equal(join(f, (struct root[]){ { "a", f->a, ROOT_DIR } }, 0,
 			      &joined),
 			 -EINVAL);
-	assert_int_equal(join(f, (struct root[]){ { "a", f->a } }, 0, &joined),
-			 -EINVAL);
-	assert_int_equal(join(f, (struct root[]){ { "a", absent } }, 1,
-			      &joined),
+	assert_int_equal(join(f, (struct root[]){ { "a", absent, ROOT_DIR } },
+			      1, &joined),
 			 -ENOENT);
 }
 
@@ -177,27 +181,216 @@ static void remove_catalog(struct fixture *f, const struct digest *d)
 	assert_int_equal(unlink(path), 0);
 }
 
+static int extract(struct fixture *f, const struct digest *tree,
+		   const char *name, struct root *ret_root)
+{
+	return roots_extract(f->store, tree, name, false, ret_root);
+}
+
 static void test_extract(void **state)
 {
 	struct fixture *f = *state;
-	const struct root roots[] = { { "x/a", f->a }, { "b", f->b } };
-	struct digest joined, got;
+	const struct root roots[] = { { "x/a", f->a, ROOT_DIR },
+				      { "b", f->b, ROOT_DIR } };
+	struct digest joined;
+	struct root got;
 
 	assert_int_equal(join(f, roots, 2, &joined), 0);
-	assert_int_equal(roots_extract(f->store, &joined, "x/a", &got), 0);
-	assert_true(digest_equal(&got, &f->a));
+	assert_int_equal(extract(f, &joined, "x/a", &got), 0);
+	assert_true(digest_equal(&got.catalog, &f->a));
+	assert_int_equal(got.kind, ROOT_DIR);
 	/* A part that the store has lost is made again, the same. */
 	remove_catalog(f, &f->a);
-	assert_int_equal(roots_extract(f->store, &joined, "x/a", &got), 0);
-	assert_true(digest_equal(&got, &f->a));
+	assert_int_equal(extract(f, &joined, "x/a", &got), 0);
+	assert_true(digest_equal(&got.catalog, &f->a));
 
-	assert_int_equal(roots_extract(f->store, &joined, "x", &got), -ENOENT);
-	assert_int_equal(roots_extract(f->store, &joined, "c", &got), -ENOENT);
+	assert_int_equal(extract(f, &joined, "x", &got), -ENOENT);
+	assert_int_equal(extract(f, &joined, "c", &got), -ENOENT);
 	/* A tree of several is none of one, and the other way round. */
-	assert_int_equal(roots_extract(f->store, &joined, NULL, &got), -ENOENT);
-	assert_int_equal(roots_extract(f->store, &f->b, "b", &got), -ENOENT);
-	assert_int_equal(roots_extract(f->store, &f->b, NULL, &got), 0);
-	assert_true(digest_equal(&got, &f->b));
+	assert_int_equal(roots_extract(f->store, &joined, "b", true, &got),
+			 -ENOENT);
+	assert_int_equal(extract(f, &f->b, "b", &got), -ENOENT);
+	assert_int_equal(roots_extract(f->store, &f->b, NULL, true, &got), 0);
+	assert_true(digest_equal(&got.catalog, &f->b));
+	assert_int_equal(roots_extract(f->store, &f->b, "b", true, &got), 0);
+	assert_true(digest_equal(&got.catalog, &f->b));
+}
+
+/* ---- files */
+
+static int open_top(const struct fixture *f)
+{
+	int fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void write_file(int dirfd, const char *name, const char *text, int flags)
+{
+	int fd = openat(dirfd, name, O_WRONLY | O_CREAT | flags, 0640);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	assert_int_equal(close(fd), 0);
+}
+
+static struct digest take(struct fixture *f, int dirfd, const char *name)
+{
+	const struct ingest_owner self = { getuid(), getgid() };
+	struct ingest_result result;
+
+	assert_int_equal(lone_file_ingest(f->store, dirfd, name, name, &self,
+					  NULL, &result),
+			 0);
+	return result.catalog;
+}
+
+static enum lone_file_state look(struct fixture *f, int dirfd, const char *name,
+				 struct digest *ret_catalog)
+{
+	enum lone_file_state state;
+
+	assert_int_equal(
+		lone_file_look(f->store, dirfd, name, &state, ret_catalog), 0);
+	return state;
+}
+
+/* Whether the file has the content of the tree's. */
+static int equals(struct fixture *f, const struct digest *tree, int dirfd,
+		  const char *name)
+{
+	struct store_tree *t;
+	int r;
+
+	assert_int_equal(store_tree_open(f->store, tree, &t), 0);
+	r = lone_file_equals(t, dirfd, name);
+	store_tree_unref(t);
+	return r;
+}
+
+static void test_files(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_close_ int top = open_top(f);
+	struct root roots[] = { { .name = "REPO/x/tool", .kind = ROOT_FILE },
+				{ "REPO/x/b", f->b, ROOT_DIR },
+				{ .name = "HOME/none", .kind = ROOT_ABSENT } };
+	struct digest joined;
+	struct root got;
+	struct store_tree *t;
+	uint32_t ino;
+
+	write_file(top, "tool", "binary", O_EXCL);
+	roots[0].catalog = take(f, top, "tool");
+	assert_int_equal(join(f, roots, 3, &joined), 0);
+	assert_int_equal(store_tree_open(f->store, &joined, &t), 0);
+	assert_int_equal(
+		catalog_resolve(store_tree_catalog(t), "REPO/x/tool", &ino), 0);
+	assert_int_equal(catalog_resolve(store_tree_catalog(t), "HOME", &ino),
+			 -ENOENT);
+	store_tree_unref(t);
+
+	/* Lost, and made again. */
+	remove_catalog(f, &roots[0].catalog);
+	assert_int_equal(extract(f, &joined, "REPO/x/tool", &got), 0);
+	assert_int_equal(got.kind, ROOT_FILE);
+	assert_true(digest_equal(&got.catalog, &roots[0].catalog));
+	assert_int_equal(extract(f, &joined, "HOME/none", &got), 0);
+	assert_int_equal(got.kind, ROOT_ABSENT);
+	/* A file is all of an entry only where it is the only root. */
+	assert_int_equal(roots_extract(f->store, &joined, "REPO/x/tool", true,
+				       &got),
+			 -ENOENT);
+	assert_int_equal(join(f, roots, 1, &joined), 0);
+	assert_int_equal(
+		roots_extract(f->store, &joined, "REPO/x/tool", true, &got), 0);
+	assert_int_equal(roots_extract(f->store, &joined, "REPO/x/b", true,
+				       &got),
+			 -ENOENT);
+}
+
+static void test_files_that_cannot_be_joined(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_close_ int top = open_top(f);
+	struct root roots[] = { { .name = "a", .kind = ROOT_ABSENT },
+				{ "other", f->b, ROOT_FILE } };
+	struct digest joined;
+
+	/* Nothing at all, */
+	assert_int_equal(join(f, roots, 1, &joined), -EINVAL);
+	/* a file by another name. */
+	assert_int_equal(join(f, roots, 2, &joined), -EBADMSG);
+	write_file(top, "other", "", O_EXCL);
+	roots[1].catalog = take(f, top, "other");
+	assert_int_equal(join(f, roots, 2, &joined), 0);
+}
+
+static void test_file_looked_at(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_close_ int top = open_top(f);
+	struct digest tree, found;
+
+	assert_int_equal(look(f, top, "f", &found), LONE_FILE_ABSENT);
+	assert_int_equal(look(f, top, "a", &found), LONE_FILE_OTHER);
+	assert_int_equal(symlinkat("f", top, "link"), 0);
+	assert_int_equal(look(f, top, "link", &found), LONE_FILE_OTHER);
+
+	write_file(top, "f", "content", O_EXCL);
+	assert_int_equal(look(f, top, "f", &found), LONE_FILE_UNKNOWN);
+	tree = take(f, top, "f");
+	assert_int_equal(look(f, top, "f", &found), LONE_FILE_KNOWN);
+	assert_true(digest_equal(&tree, &found));
+	assert_int_equal(equals(f, &tree, top, "f"), 1);
+
+	write_file(top, "f", "CONTENT", O_TRUNC);
+	assert_int_equal(look(f, top, "f", &found), LONE_FILE_UNKNOWN);
+	assert_int_equal(equals(f, &tree, top, "f"), 0);
+	write_file(top, "f", "content", O_TRUNC);
+	assert_int_equal(equals(f, &tree, top, "f"), 1);
+	write_file(top, "f", "content and more", O_TRUNC);
+	assert_int_equal(equals(f, &tree, top, "f"), 0);
+}
+
+/* Holes and more than one chunk; the times and the mode come back. */
+static void test_file_written(void **state)
+{
+	const struct ingest_owner self = { getuid(), getgid() };
+	const struct timespec times[2] = { { 1, 2 },
+					   { 1234567890, 123456789 } };
+	struct fixture *f = *state;
+	_cleanup_close_ int top = open_top(f), fd = -1;
+	struct digest tree, found;
+	struct store_tree *t;
+	struct stat st;
+
+	write_file(top, "big", "begin", O_EXCL);
+	fd = openat(top, "big", O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "end", 3, 9 << 20), 3);
+	assert_int_equal(fchmod(fd, 0755), 0);
+	assert_int_equal(futimens(fd, times), 0);
+	tree = take(f, top, "big");
+	assert_int_equal(equals(f, &tree, top, "big"), 1);
+	assert_int_equal(unlinkat(top, "big", 0), 0);
+
+	/* Over what is there, a link that leads away too. */
+	assert_int_equal(symlinkat("a", top, "big"), 0);
+	assert_int_equal(store_tree_open(f->store, &tree, &t), 0);
+	assert_int_equal(lone_file_write(t, top, "big", &self), 0);
+	store_tree_unref(t);
+	assert_int_equal(fstatat(top, "big", &st, AT_SYMLINK_NOFOLLOW), 0);
+	assert_int_equal(st.st_mode, S_IFREG | 0755);
+	assert_int_equal(st.st_size, (9 << 20) + 3);
+	assert_int_equal(st.st_mtim.tv_sec, 1234567890);
+	assert_int_equal(st.st_mtim.tv_nsec, 123456789);
+	assert_int_equal(equals(f, &tree, top, "big"), 1);
+	assert_int_equal(look(f, top, "big", &found), LONE_FILE_KNOWN);
+	assert_true(digest_equal(&tree, &found));
+	/* And it is the same tree again, without being read. */
+	found = take(f, top, "big");
+	assert_true(digest_equal(&tree, &found));
 }
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -209,6 +402,10 @@ int main(void)
 		T(test_join_and_read),
 		T(test_what_cannot_be_joined),
 		T(test_extract),
+		T(test_files),
+		T(test_files_that_cannot_be_joined),
+		T(test_file_looked_at),
+		T(test_file_written),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 #
-# larder run with several --path: one entry with several roots.
+# larder run with several --path and with files: one entry with several roots.
 
 load ../helpers
 
@@ -159,4 +159,184 @@ entries() {
 	run larder run --path a --path b --key one -- true
 	[ "$status" -eq 2 ]
 	[[ $output == *--name* ]]
+}
+
+# ---- files
+
+# tool KEY [OPTION...]: a run that makes the file bin/tool, or adds to it.
+tool() {
+	larder run --name tool --file bin/tool --key "$@" -- \
+		sh -c 'echo "$0" >>bin/tool; chmod 755 bin/tool' "$1"
+}
+
+@test "a file: kept, restored as it was, found in place" {
+	tool one
+	[ -f bin/tool ]
+	[ "$(larder cat tool@one REPO/bin/tool)" = one ]
+	touch -d '2001-02-03 04:05:06.000000007' bin/tool
+	setfattr -n user.kept -v value bin/tool
+	larder run --name tool --file bin/tool --key two -- true
+	before=$(tree_state bin)
+
+	cd ../second
+	# The entry says that it is a file, so --path will do.
+	run_json run --name tool --path bin/tool --key two -- touch ran
+	[ "$(json '[.outcome, .kind, .reused, .mounted] | map(tostring) |
+		join(" ")')" = 'exact file false false' ]
+	[ ! -e ran ]
+	# The directory's own time is not the file's.
+	touch -r ../first/bin bin
+	[ "$(tree_state bin)" = "$before" ]
+	ls -a bin | grep -c larder- | grep -qx 0
+
+	inode=$(stat -c %i bin/tool)
+	run_json run --name tool --path bin/tool --key two -- touch ran
+	[ "$(json '[.outcome, .reused] | map(tostring) | join(" ")')" = \
+		'exact true' ]
+	[ "$(stat -c %i bin/tool)" = "$inode" ]
+}
+
+@test "a file that is there needs no --file, and one that is not is nothing" {
+	echo mine >conf
+	larder run --name conf --path conf --key one -- true
+	[ "$(larder cat conf@one REPO/conf)" = mine ]
+	run_json run --name none --file missing --path conf --key one -- true
+	[ "$(json '[.committed, .commit.entry.files] | map(tostring) |
+		join(" ")')" = 'true 1' ]
+	# Nothing at all is no entry, and the next run is a miss again.
+	run -0 larder run --name none --file missing --key two -- true
+	[[ $output == *'nothing was committed; there is no missing'* ]]
+	[ ! -e missing ]
+	run_json run --name none --file missing --path conf --key one -- touch ran
+	[ "$(json .outcome)" = exact ]
+	[ ! -e ran ]
+	[ ! -e missing ]
+}
+
+@test "files and directories in one entry, and the same in another clone" {
+	mixed() {
+		larder run --name mixed --path out --file list --key "$@"
+	}
+	mixed one -- sh -c 'echo a >out/a; echo b >list'
+	mountpoint -q out
+	[ "$(larder list --json | jq '.entries | length')" -eq 1 ]
+	stat -c '%a %y' list >../list.txt
+	cd ../second
+	mixed one -- touch ran
+	[ ! -e ran ]
+	[ "$(cat out/a list | xargs)" = 'a b' ]
+	stat -c '%a %y' list | cmp - ../list.txt
+
+	# Unchanged is not committed again; a change of either is.
+	run_json run --name mixed --path out --file list --key one --always -- true
+	[ "$(json '[.committed, .commit.unchanged] | map(tostring) |
+		join(" ")')" = 'false true' ]
+	run_json run --name mixed --path out --file list --key two -- true
+	[ "$(json '[.outcome, .committed, .commit.unchanged] | map(tostring) |
+		join(" ")')" = 'partial true true' ]
+	mixed three -- sh -c 'echo c >>list'
+	[ "$(larder cat mixed@three REPO/list | xargs)" = 'b c' ]
+	[ "$(larder cat mixed@three REPO/out/a)" = a ]
+	[ "$(larder show mixed@three --json | jq .entry.new_files)" = 1 ]
+}
+
+@test "a partial hit writes the file, and one that is there is nearer" {
+	tool one
+	rm bin/tool
+	tool two --restore-prefix on
+	[ "$(xargs <bin/tool)" = 'one two' ]
+	echo local >bin/tool
+	run_json run --name tool --file bin/tool --key three -- true
+	[ "$(json .outcome)" = partial ]
+	[ "$(larder cat tool@three REPO/bin/tool)" = local ]
+}
+
+@test "an exact hit replaces what larder knows, and nothing else" {
+	tool one
+	rm bin/tool
+	tool two --no-restore
+	tool one -- false
+	[ "$(cat bin/tool)" = one ]
+	# The same content, with another time: it becomes the entry's.
+	touch bin/tool
+	tool one -- false
+	[ "$(larder ls tool@one REPO/bin/tool --json | jq -r '.items[0].mtime' |
+		cut -c 1-19)" = "$(date -u -r bin/tool '+%FT%T')" ]
+	echo mine >bin/tool
+	run tool one
+	[ "$status" -eq 1 ]
+	[[ $output == *'not from larder'*--adopt* ]]
+	[ "$(cat bin/tool)" = mine ]
+	run_json run --name tool --file bin/tool --key one --adopt -- true
+	[ "$(json '[.outcome, .rule] | join(" ")')" = 'partial directory' ]
+	[ "$(larder cat tool@one REPO/bin/tool)" = mine ]
+	# A run that begins with nothing takes away what is known.
+	tool one --mode refresh
+	[ "$(cat bin/tool)" = one ]
+}
+
+@test "--ephemeral takes the file away that was not there before" {
+	tool one --ephemeral
+	[ -e bin ] && [ ! -e bin/tool ]
+	tool one --ephemeral
+	[ ! -e bin/tool ]
+	echo mine >bin/tool
+	tool two --ephemeral
+	[ "$(xargs <bin/tool)" = 'mine two' ]
+}
+
+@test "--file is a directory: it is kept as one, and mounted when it is made" {
+	larder run --name dir --file out --key one -- \
+		sh -c 'mkdir -p out/sub && echo x >out/sub/x'
+	mountpoint -q out
+	[ "$(larder cat dir@one sub/x)" = x ]
+	# Nothing is beneath it, and nothing beside it.
+	larder umount out
+	[ -z "$(ls -A out)" ]
+	[ -z "$(ls -A | grep larder-)" ]
+	rmdir out
+	larder run --name dir --path out --key one -- false
+	[ "$(cat out/sub/x)" = x ]
+}
+
+@test "what is neither a file nor a directory" {
+	mkfifo pipe
+	run larder run --name demo --path pipe --key one -- touch ran
+	[ "$status" -eq 1 ]
+	[[ $output == *'pipe is neither a file nor a directory'* ]]
+	[ ! -e ran ]
+	run -0 larder run --name demo --file link --file f --key one -- \
+		sh -c 'ln -s f link; echo f >f'
+	[[ $output == *'link is neither a file nor a directory'* ]]
+	[ "$(larder ls demo@one REPO --json | jq -r '.items[].name')" = f ]
+}
+
+@test "a file that the store has lost is a miss, and the build goes on" {
+	tool one
+	larder daemon stop
+	find "$XDG_CACHE_HOME/larder/v1/packs" -type f -delete
+	rm bin/tool
+	run_json run --name tool --file bin/tool --key one -- \
+		sh -c 'echo again >bin/tool'
+	[ "$(json '[.outcome, .rule, .exit] | map(tostring) | join(" ")')" = \
+		'miss none 0' ]
+	[ "$(cat bin/tool)" = again ]
+	[ "$(ls -A bin)" = tool ]
+}
+
+@test "a file in larder.yml" {
+	cat >larder.yml <<-'END'
+		caches:
+		  - name: demo
+		    paths: [out]
+		    files: [bin/tool]
+		    key: one
+		    command: echo tool >bin/tool; echo out >out/f
+	END
+	larder run
+	cp larder.yml ../second
+	cd ../second
+	run -0 larder run
+	[[ $output == *'exact hit'* ]]
+	[ "$(cat bin/tool out/f | xargs)" = 'tool out' ]
 }

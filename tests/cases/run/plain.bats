@@ -254,3 +254,39 @@ several() {
 	several --adopt --key two -- cat a/x b/c/mine
 	[ "$(larder export demo@two | tar -t | grep -c mine)" -eq 1 ]
 }
+
+@test "files: the same entries as with mounts" {
+	git init -q .
+	mkdir -p other && git init -q other
+	mixed() {
+		larder run --name demo --path out --file list --file none \
+			--key "$@"
+	}
+	mixed one --materialize -- sh -c 'echo a >out/a; echo b >list'
+	is_plain out
+	stat -c '%a %y' list >list.state
+	run_json run --materialize --name demo --path out --file list \
+		--file none --key one -- touch ran
+	[ "$(json '[.outcome, .reused] | map(tostring) | join(" ")')" = \
+		'exact true' ]
+	cd other
+	mixed one --materialize -- touch ran
+	[ ! -e ran ] && [ ! -e none ]
+	[ "$(cat out/a list | xargs)" = 'a b' ]
+	stat -c '%a %y' list | cmp - ../list.state
+	mixed two --materialize -- sh -c 'echo c >>list'
+	[ "$(larder cat demo@two REPO/list | xargs)" = 'b c' ]
+	# A file alone.
+	larder run --materialize --name lone --path list --key one -- true
+	rm list
+	larder run --materialize --name lone --path list --key one -- false
+	[ "$(xargs <list)" = 'b c' ]
+	is_plain list
+
+	require_fuse
+	rm -r out list
+	mixed one -- touch ran
+	mountpoint -q out
+	[ ! -e ran ]
+	stat -c '%a %y' list | cmp - ../list.state
+}
