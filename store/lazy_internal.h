@@ -28,6 +28,8 @@
 #define LAZY_REQUEST_MAX (512u << 10) /* bytes of one but for a large frame */
 #define LAZY_GAP_MAX \
 	(16u << 10) /* bytes of others' chunks that are taken along */
+#define LAZY_BACK_MAX \
+	(128u << 10) /* bytes that end with the frame that is waited for */
 #define LAZY_CELL_BYTES (64u << 10) /* of a pack, what readahead looks at */
 
 enum lazy_state {
@@ -230,6 +232,11 @@ void lazy_touch_early(struct lazy_tree *lt, uint32_t chunk);
  * NULL, or a predicate of what is to be in it. */
 uint32_t lazy_run(const struct lazy_tree *lt, uint32_t first, uint32_t bytes,
 		  bool (*wanted)(const struct lazy_tree *lt, uint32_t pos));
+
+/* With the lock held: the same for a run that may begin before `pos`, which is
+ * in it; up to LAZY_BACK_MAX before its end. */
+uint32_t lazy_run_around(const struct lazy_tree *lt, uint32_t pos,
+			 uint32_t bytes, uint32_t *ret_first);
 
 /* With the lock held: how many bytes are asked for where a read of this
  * position has to wait. */

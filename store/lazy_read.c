@@ -148,15 +148,15 @@ static void ask_record(struct lazy_tree *lt)
 /* With the lock held. The request that brings the chunk, an old or a new one. */
 static struct lazy_job *ask(struct lazy_tree *lt, uint32_t chunk, uint32_t pack)
 {
-	uint32_t pos = lt->rank[chunk];
+	uint32_t pos = lt->rank[chunk], first, end;
 	struct lazy_job *job = job_of(lt, pos);
 
 	if (job) {
 		lazy_promote(job, LAZY_WANTED);
 		return job;
 	}
-	job = lazy_submit(lt, LAZY_RANGE, LAZY_WANTED, pack, pos,
-			  lazy_run(lt, pos, lazy_window(lt, pos), NULL));
+	end = lazy_run_around(lt, pos, lazy_window(lt, pos), &first);
+	job = lazy_submit(lt, LAZY_RANGE, LAZY_WANTED, pack, first, end);
 	ask_record(lt);
 	return job;
 }
