@@ -10,105 +10,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "fault_tier.h"
-#include "store/remote.h"
+#include "remote_fixture.h"
 #include "store/remote_tree.h"
-#include "tree_fixture.h"
-
-#define BOTH (CHAIN_READ | CHAIN_WRITE)
-
-struct remotes {
-	struct fixture *f;
-	struct store *other;
-	struct chain *chain;
-	struct fault_tier *first, *second;
-	unsigned others; /* stores made so far */
-};
-
-static struct remote here(struct remotes *rs)
-{
-	return (struct remote){ .store = rs->f->store,
-				.chain = rs->chain,
-				.tenant = ENTRY_TENANT_LOCAL,
-				.namespace = ENTRY_NAMESPACE_DEFAULT };
-}
-
-static struct remote there(struct remotes *rs)
-{
-	struct remote r = here(rs);
-
-	r.store = rs->other;
-	return r;
-}
-
-/* Another machine, with nothing yet. */
-static void new_other(struct remotes *rs)
-{
-	char path[96];
-
-	store_close(rs->other);
-	snprintf(path, sizeof(path), "%s/other-%u", rs->f->dir, rs->others++);
-	assert_int_equal(store_open(path, &rs->other), 0);
-}
-
-/* A chain that has forgotten what its tiers did. */
-static void new_chain(struct remotes *rs)
-{
-	struct tier *a, *b;
-
-	chain_unref(rs->chain);
-	assert_int_equal(chain_new(&rs->chain), 0);
-	chain_set_pause(rs->chain, 3600000, 3600000);
-	assert_int_equal(fault_tier_new(&rs->first, &a), 0);
-	assert_int_equal(fault_tier_new(&rs->second, &b), 0);
-	assert_int_equal(chain_add(rs->chain, "first", a, BOTH), 0);
-	assert_int_equal(chain_add(rs->chain, "second", b, BOTH), 0);
-}
-
-static int setup(void **state)
-{
-	struct remotes *rs = calloc(1, sizeof(*rs));
-
-	assert_non_null(rs);
-	fixture_setup((void **)&rs->f);
-	new_other(rs);
-	new_chain(rs);
-	*state = rs;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct remotes *rs = *state;
-
-	chain_unref(rs->chain);
-	store_close(rs->other);
-	fixture_teardown((void **)&rs->f);
-	free(rs);
-	return 0;
-}
-
-static struct entry entry_of(struct remotes *rs, const char *key)
-{
-	struct entry e;
-
-	assert_int_equal(
-		index_get_entry(store_index(rs->f->store), ENTRY_TENANT_LOCAL,
-				ENTRY_NAMESPACE_DEFAULT, "test", key, &e),
-		0);
-	return e;
-}
-
-static struct remote_result push(struct remotes *rs, unsigned i,
-				 const char *key)
-{
-	_cleanup_entry_ struct entry e = entry_of(rs, key);
-	struct remote r = here(rs);
-	struct remote_result res = { 0 };
-
-	assert_int_equal(remote_push(&r, i, &e, false, &res), 0);
-	return res;
-}
 
 static int try_pull(struct remotes *rs, const char *key,
 		    struct remote_result *res)
@@ -572,7 +475,8 @@ static void test_tree_object(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) \
+	cmocka_unit_test_setup_teardown(name, remotes_setup, remotes_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_there_and_back), TEST(test_only_what_changed),
 		TEST(test_pull_sweep),	   TEST(test_pull_sweep_alone),
