@@ -17,6 +17,7 @@
 #include "store/lazy_remote.h"
 
 #include "control_remote.h"
+#include "control_trust.h"
 
 #define PART_ITEMS 4096u
 
@@ -208,7 +209,7 @@ int control_find_here(struct control_call *call, struct entry *ret_entry)
 }
 
 /* What the store does not have, and a tier has. A failure of a tier is told by
- * the chain, and here it is a miss. */
+ * the chain, and here it is a miss; -EKEYREJECTED is none. */
 static int find_there(struct control_call *call, struct entry *ret_entry)
 {
 	_cleanup_control_remote_ struct control_remote cr = { .chain = NULL };
@@ -225,7 +226,7 @@ static int find_there(struct control_call *call, struct entry *ret_entry)
 	if (r == 0)
 		r = lazy_remote_bring(&cr.remote, &e);
 	if (r < 0)
-		return r == -ECANCELED ? r : -ENOENT;
+		return r == -ECANCELED || r == -EKEYREJECTED ? r : -ENOENT;
 	*ret_entry = e;
 	e = (struct entry)ENTRY_INIT;
 	return 0;
@@ -252,6 +253,14 @@ static int offer_tiers(struct control_call *call, const struct entry *e)
 	return r < 0 ? r : control_offer(&cr, e);
 }
 
+static const char *entry_param(const struct control_call *call)
+{
+	const char *text =
+		json_string_value(json_object_get(call->params, "entry"));
+
+	return text ? text : "";
+}
+
 static int find_anywhere(struct control_call *call, struct entry *ret_entry)
 {
 	int r = control_find_here(call, ret_entry);
@@ -265,6 +274,8 @@ static int find_anywhere(struct control_call *call, struct entry *ret_entry)
 		call->err = missed;
 	else if (r == 0)
 		call->err = (struct mounts_error){ 0 };
+	else if (r == -EKEYREJECTED)
+		return control_fail_untrusted(call, entry_param(call));
 	else if (r == -ECANCELED)
 		return control_fail(call, r, "the entry");
 	return r;
@@ -420,6 +431,16 @@ static json_t *parts_json(const struct key_parts *parts)
 	return list;
 }
 
+/* Who says to have signed it. */
+static json_t *signed_by(const struct entry *e)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < e->signature_count; i++)
+		json_array_append_new(list, json_string(e->signatures[i].key));
+	return list;
+}
+
 json_t *control_entry_json(const struct entry *e, bool with_parts)
 {
 	char catalog[DIGEST_HEX_LEN + 1], parent[DIGEST_HEX_LEN + 1];
@@ -437,6 +458,7 @@ json_t *control_entry_json(const struct entry *e, bool with_parts)
 		return NULL;
 	if (digest_is_zero(&e->parent_catalog))
 		json_object_set_new(j, "parent_catalog", json_null());
+	json_object_set_new(j, "signed_by", signed_by(e));
 	json_object_set_new(j, "parent",
 			    e->parent[0] ? json_string(e->parent) :
 					   json_null());

@@ -149,13 +149,13 @@ static json_t *tier_json(const struct chain *c, unsigned i)
 
 	chain_stats(c, i, &st);
 	return json_pack(
-		"{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "name",
-		chain_name(c, i), "up", chain_is_up(c, i), "requests",
+		"{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+		"name", chain_name(c, i), "up", chain_is_up(c, i), "requests",
 		(json_int_t)st.requests, "hits", (json_int_t)st.hits, "misses",
 		(json_int_t)st.misses, "failures", (json_int_t)st.failures,
-		"damaged", (json_int_t)st.damaged, "bytes_in",
-		(json_int_t)st.bytes_in, "bytes_out", (json_int_t)st.bytes_out,
-		"latency_us",
+		"damaged", (json_int_t)st.damaged, "untrusted",
+		(json_int_t)st.untrusted, "bytes_in", (json_int_t)st.bytes_in,
+		"bytes_out", (json_int_t)st.bytes_out, "latency_us",
 		histogram(st.latency, CHAIN_LATENCY_BUCKETS, chain_latency_us));
 }
 

@@ -150,6 +150,7 @@ static int by_key(struct search *s)
 	if (r != -ENOENT || !s->remote)
 		return r;
 	r = remote_find(s->remote, l->name, l->key, &s->found->entry);
+	s->found->untrusted = r == -EKEYREJECTED;
 	return take_remote(s, r, "exact", "key");
 }
 
@@ -248,7 +249,11 @@ int control_lookup(struct control_call *call, const struct control_lookup *l,
 		if (r != -ENOENT)
 			return r;
 	}
-	if (!l->exact && !l->restore)
+	if (ret_found->untrusted)
+		snprintf(ret_found->reason, sizeof(ret_found->reason),
+			 "a remote tier has an entry with this key, but signed "
+			 "by no key of trusted-keys");
+	else if (!l->exact && !l->restore)
 		snprintf(ret_found->reason, sizeof(ret_found->reason),
 			 "no entry was looked for");
 	else
@@ -261,6 +266,11 @@ int control_lookup(struct control_call *call, const struct control_lookup *l,
 void control_found_release(struct control_found *f)
 {
 	entry_release(&f->entry);
+}
+
+void control_found_add(const struct control_found *f, json_t *result)
+{
+	json_object_set_new(result, "untrusted", json_boolean(f->untrusted));
 }
 
 /* --- the method --- */
@@ -282,6 +292,7 @@ static int method_resolve(struct control_call *call, json_t **ret_result)
 		"entry",
 		f.has_entry ? control_entry_json(&f.entry, false) : json_null(),
 		"reason", rpc_string(f.reason, strlen(f.reason)));
+	control_found_add(&f, *ret_result);
 	return 0;
 }
 

@@ -38,6 +38,7 @@ struct control_found {
 	bool has_entry;
 	const char *outcome; /* "exact", "partial" or "miss" */
 	const char *rule;    /* as above */
+	bool untrusted; /* a tier has the key's, signed by nobody trusted */
 	char reason[ENTRY_BRANCH_MAX + 2 * KEY_MAX + 128];
 };
 
@@ -46,6 +47,10 @@ struct control_found {
 int control_lookup_parse(struct control_call *call,
 			 struct control_lookup *ret_lookup);
 void control_lookup_release(struct control_lookup *l);
+
+/* Adds what a command has to know of why there is no exact entry to a result
+ * that tells what was found. */
+void control_found_add(const struct control_found *f, json_t *result);
 
 /* 0, a miss too; a fault of the index. The caller releases it. */
 int control_lookup(struct control_call *call, const struct control_lookup *l,

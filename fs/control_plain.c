@@ -312,6 +312,7 @@ static int method_prepare_plain(struct control_call *call, json_t **ret_result)
 			  f->has_entry ? control_entry_json(&f->entry, false) :
 					 json_null(),
 			  "reused", all_reused(&p));
+	control_found_add(f, *ret_result);
 	return 0;
 }
 

@@ -12,6 +12,8 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 
+#include "control_trust.h"
+
 /* --- the tiers of a call --- */
 
 int control_remote_open(struct control_call *call,
@@ -25,15 +27,20 @@ int control_remote_open(struct control_call *call,
 	char fault[TIERS_FAULT_MAX];
 	int r = control_scope(call, &cr.remote.tenant, &cr.remote.namespace);
 
+	if (r == 0)
+		r = control_trust_open(call, &cr.trust);
 	if (r < 0)
 		return r;
 	if (json_array_size(cr.tiers) > 0) {
 		r = tiers_get(call->config->tiers, cr.tiers, fault, &cr.chain);
-		if (r < 0)
+		if (r < 0) {
+			control_remote_release(&cr);
 			return mounts_fail(&call->err, r, r == -EINVAL ? 2 : 1,
 					   "%s", fault);
+		}
 	}
 	cr.remote.chain = cr.chain;
+	cr.remote.trust = cr.trust;
 	*ret_remote = cr;
 	return 0;
 }
@@ -41,6 +48,7 @@ int control_remote_open(struct control_call *call,
 void control_remote_release(struct control_remote *cr)
 {
 	chain_unref(cr->chain);
+	trust_free(cr->trust);
 }
 
 bool control_remote_can(const struct control_remote *cr, unsigned access)
@@ -84,6 +92,9 @@ static int fail(struct control_call *call, int err, const char *tier,
 		const char *what, const char *why)
 {
 	int exit = err == -ENOENT ? 3 : err == -EBADMSG ? 7 : 6;
+
+	if (err == -EKEYREJECTED)
+		return control_fail_untrusted(call, what);
 
 	if (err == -ECANCELED || err == -ENOMEM)
 		return control_fail(call, err, what);
@@ -156,13 +167,27 @@ static int upload_all(struct control_call *call,
 	return all;
 }
 
-void control_upload(struct control_call *call, const struct entry *e,
-		    json_t *result)
+/* An entry that cannot be signed is an entry all the same. */
+static void sign_published(struct control_call *call, struct entry *e,
+			   json_t *result)
+{
+	struct mounts_error before = call->err;
+
+	if (control_sign(call, e) < 0) {
+		json_object_set_new(result, "sign_error",
+				    json_string(call->err.message));
+		call->err = before;
+	}
+	json_object_set_new(result, "entry", control_entry_json(e, false));
+}
+
+void control_upload(struct control_call *call, struct entry *e, json_t *result)
 {
 	_cleanup_control_remote_ struct control_remote cr = { .chain = NULL };
 	_cleanup_json_ json_t *list = json_array();
 	struct mounts_error before = call->err;
 
+	sign_published(call, e, result);
 	if (control_remote_open(call, &cr) < 0) {
 		call->err = before;
 		return;
@@ -182,6 +207,8 @@ static int method_push(struct control_call *call, json_t **ret_result)
 
 	if (r == 0)
 		r = control_find_here(call, &e);
+	if (r == 0)
+		r = control_sign(call, &e);
 	if (r < 0)
 		return r;
 	r = upload_all(call, &cr, &e, control_flag(call, "wait"), list);
@@ -196,6 +223,25 @@ static int method_push(struct control_call *call, json_t **ret_result)
 
 /* --- pull --- */
 
+/* The entry that `entry` names, as the tiers have it. */
+static int find_remote(struct control_call *call,
+		       const struct control_remote *cr, struct entry *ret_entry)
+{
+	struct entry_ref ref;
+	const char *text;
+	int r = control_entry_ref(call, &ref, &text);
+
+	if (r < 0)
+		return r;
+	r = remote_find_ref(&cr->remote, &ref, ret_entry);
+	if (r == -ENOTUNIQ)
+		return mounts_fail(&call->err, r, 2,
+				   "several entries begin with %.200s; give "
+				   "more of the key",
+				   text);
+	return r < 0 ? fail(call, r, NULL, text, cr->remote.why) : 0;
+}
+
 static int method_pull(struct control_call *call, json_t **ret_result)
 {
 	_cleanup_control_remote_ struct control_remote cr = { .chain = NULL };
@@ -203,25 +249,16 @@ static int method_pull(struct control_call *call, json_t **ret_result)
 	struct remote_result res = { 0 };
 	char why[TIER_WHY_MAX] = "";
 	int64_t start = clock_mono_ns();
-	struct entry_ref ref;
-	const char *text;
 	int r = open_for(call, CHAIN_READ, &cr);
 
+	cr.remote.why = why;
 	if (r == 0)
-		r = control_entry_ref(call, &ref, &text);
+		r = find_remote(call, &cr, &e);
 	if (r < 0)
 		return r;
-	cr.remote.why = why;
-	r = remote_find_ref(&cr.remote, &ref, &e);
-	if (r == -ENOTUNIQ)
-		return mounts_fail(&call->err, r, 2,
-				   "several entries begin with %.200s; give "
-				   "more of the key",
-				   text);
-	if (r == 0)
-		r = remote_pull(&cr.remote, &e, &res);
+	r = remote_pull(&cr.remote, &e, &res);
 	if (r < 0)
-		return fail(call, r, NULL, text, why);
+		return fail(call, r, NULL, e.name, why);
 	*ret_result = json_pack(
 		"{s:o, s:i, s:i, s:I, s:I}", "entry",
 		control_entry_json(&e, false), "packs", (int)res.packs,
@@ -234,6 +271,7 @@ static int method_pull(struct control_call *call, json_t **ret_result)
 /* --- lists and removal --- */
 
 struct listing {
+	struct control_call *call;
 	json_t *entries;
 	const char *tier;
 };
@@ -245,6 +283,8 @@ static int add_entry(void *arg, const struct entry *e)
 
 	if (j)
 		json_object_set_new(j, "tier", json_string(l->tier));
+	if (j)
+		(void)control_add_trusted(l->call, e, j);
 	return json_array_append_new(l->entries, j) < 0 ? -ENOMEM : 0;
 }
 
@@ -267,8 +307,9 @@ static int method_list_remote(struct control_call *call, json_t **ret_result)
 		r = control_name(call, call->params, "name", &name);
 	if (r < 0)
 		return r;
+	cr.remote.trust = NULL; /* it is told of each */
 	for (unsigned i = 0; i < chain_count(cr.chain); i++) {
-		struct listing l = { entries, chain_name(cr.chain, i) };
+		struct listing l = { call, entries, chain_name(cr.chain, i) };
 		char why[TIER_WHY_MAX] = "";
 
 		if (!(chain_access(cr.chain, i) & CHAIN_READ))
@@ -290,18 +331,14 @@ static int method_rm_remote(struct control_call *call, json_t **ret_result)
 	_cleanup_entry_ struct entry e = ENTRY_INIT;
 	_cleanup_json_ json_t *tiers = json_array();
 	char why[TIER_WHY_MAX] = "";
-	struct entry_ref ref;
-	const char *text;
 	int r = open_for(call, CHAIN_WRITE, &cr);
 
+	cr.remote.why = why;
+	cr.remote.trust = NULL; /* what nobody has signed may go, too */
 	if (r == 0)
-		r = control_entry_ref(call, &ref, &text);
+		r = find_remote(call, &cr, &e);
 	if (r < 0)
 		return r;
-	cr.remote.why = why;
-	r = remote_find_ref(&cr.remote, &ref, &e);
-	if (r < 0)
-		return fail(call, r, NULL, text, why);
 	for (unsigned i = 0; i < chain_count(cr.chain); i++) {
 		if (!(chain_access(cr.chain, i) & CHAIN_WRITE))
 			continue;
@@ -309,7 +346,7 @@ static int method_rm_remote(struct control_call *call, json_t **ret_result)
 		if (r == -ENOENT)
 			continue;
 		if (r < 0)
-			return fail(call, r, chain_name(cr.chain, i), text,
+			return fail(call, r, chain_name(cr.chain, i), e.name,
 				    why);
 		json_array_append_new(tiers,
 				      json_string(chain_name(cr.chain, i)));

@@ -13,6 +13,7 @@
 struct control_remote {
 	struct remote remote; /* of the call's tenant and namespace */
 	struct chain *chain;  /* NULL: no tier was named */
+	struct trust *trust;  /* NULL: entries need no signature */
 	const json_t *tiers;  /* what it was made from; borrowed */
 };
 
@@ -24,11 +25,14 @@ void control_remote_release(struct control_remote *cr);
 /* Whether a tier may be read, or written to. */
 bool control_remote_can(const struct control_remote *cr, unsigned access);
 
-/* Puts an entry that was published into the upload queue, for each tier that
- * may be written to; with the parameter `wait`, waits for them. Adds "uploads"
- * to `result`. A failure is told there and is none of the call. */
-void control_upload(struct control_call *call, const struct entry *e,
-		    json_t *result);
+/*
+ * What is left to do for an entry that was published: it is signed, where the
+ * call has a key, which changes "entry" of `result`; and it is put into the
+ * upload queue for each tier that may be written to; with the parameter `wait`,
+ * waits for them. Adds "uploads" to `result`. A failure is told there, as
+ * "sign_error" where it is the signature's, and is none of the call.
+ */
+void control_upload(struct control_call *call, struct entry *e, json_t *result);
 
 /* What is absent of an entry's tree may be had from the tiers of the call. */
 int control_offer(const struct control_remote *cr, const struct entry *e);

@@ -353,19 +353,21 @@ static json_t *place_json(const struct place *place)
 static json_t *answer(const struct prepare *p, bool mounted)
 {
 	const struct control_found *f = &p->found;
-	json_t *mounts = json_array();
+	json_t *mounts = json_array(), *result;
 
 	for (size_t i = 0; mounted && i < p->at.count; i++)
 		json_array_append_new(mounts,
 				      is_dir(&p->places[i]) ?
 					      place_json(&p->places[i]) :
 					      control_file_json(&p->files, i));
-	return json_pack("{s:s, s:s, s:o, s:o, s:o}", "outcome", f->outcome,
-			 "rule", f->rule, "reason",
-			 rpc_string(f->reason, strlen(f->reason)), "entry",
-			 f->has_entry ? control_entry_json(&f->entry, false) :
-					json_null(),
-			 "mounts", mounts);
+	result = json_pack("{s:s, s:s, s:o, s:o, s:o}", "outcome", f->outcome,
+			   "rule", f->rule, "reason",
+			   rpc_string(f->reason, strlen(f->reason)), "entry",
+			   f->has_entry ? control_entry_json(&f->entry, false) :
+					  json_null(),
+			   "mounts", mounts);
+	control_found_add(f, result);
+	return result;
 }
 
 static int method_prepare(struct control_call *call, json_t **ret_result)

@@ -17,6 +17,7 @@
 #include "store/export.h"
 
 #include "control_remote.h"
+#include "control_trust.h"
 
 #define CAT_BUFFER (1u << 20)
 
@@ -157,7 +158,7 @@ static int method_show(struct control_call *call, json_t **ret_result)
 	entry = control_entry_json(&e, true);
 	control_add_times(call, &e, entry);
 	*ret_result = json_pack("{s:o}", "entry", entry);
-	return 0;
+	return control_add_trusted(call, &e, entry);
 }
 
 static const char *type_name(uint32_t mode)

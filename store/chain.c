@@ -124,6 +124,7 @@ void chain_stats(const struct chain *c, unsigned i,
 		.misses = atomic_load(&t->misses),
 		.failures = atomic_load(&t->failed),
 		.damaged = atomic_load(&t->damaged),
+		.untrusted = atomic_load(&t->untrusted),
 		.bytes_in = atomic_load(&t->bytes_in),
 		.bytes_out = atomic_load(&t->bytes_out),
 	};

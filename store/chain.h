@@ -64,9 +64,10 @@ int chain_list_at(struct chain *c, unsigned i, const struct tier_call *call,
 int chain_delete_at(struct chain *c, unsigned i, const struct tier_call *call,
 		    const char *path);
 
-/* Notes that tier `i` gave bytes that are not what they should be. `what` is
- * said once a tier. */
+/* Notes that tier `i` gave bytes that are not what they should be, or an entry
+ * that nobody has signed who is trusted. `what` is said once a tier. */
 void chain_damaged(struct chain *c, unsigned i, const char *what);
+void chain_untrusted(struct chain *c, unsigned i, const char *what);
 
 /* Where the bytes of one object go. */
 struct chain_want {
@@ -74,8 +75,9 @@ struct chain_want {
 	 * if any, are worth nothing. May be NULL. */
 	int (*begin)(void *arg);
 	tier_sink data;
-	/* All have come: 0 where they are right, -EBADMSG where not, and the
-	 * next tier is asked; any other errno ends the call. May be NULL. */
+	/* All have come: 0 where they are right, -EBADMSG where not, and
+	 * -EKEYREJECTED where they are not to be trusted, and the next tier is
+	 * asked; any other errno ends the call. May be NULL. */
 	int (*check)(void *arg);
 	void *arg;
 };
@@ -85,7 +87,8 @@ struct chain_want {
  * whole and right; *ret_from is its number (NULL: not asked for). A deadline is
  * shared out, so that a tier that does not answer leaves time for the next.
  * Where no tier has it: -ENOENT if all have answered so, else the first
- * failure; -EBADMSG where there was none and a copy was damaged.
+ * failure; -EBADMSG where there was none and a copy was damaged; and
+ * -EKEYREJECTED, before all of these, where one was not to be trusted.
  */
 int chain_get(struct chain *c, const struct tier_call *call, const char *path,
 	      uint64_t off, uint64_t len, const struct chain_want *want,
@@ -102,7 +105,7 @@ int chain_read(struct chain *c, const struct tier_call *call, const char *path,
  * chain_latency_us(n), and not less than that of the bucket before; the last
  * one all others. */
 struct chain_stats {
-	uint64_t requests, hits, misses, failures, damaged;
+	uint64_t requests, hits, misses, failures, damaged, untrusted;
 	uint64_t bytes_in, bytes_out; /* read from it, written to it */
 	uint64_t latency[CHAIN_LATENCY_BUCKETS];
 };

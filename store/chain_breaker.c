@@ -46,6 +46,7 @@ static unsigned kind(int err)
 }
 
 #define KIND_DAMAGED 64u
+#define KIND_UNTRUSTED 128u
 
 static bool is_new(struct chain_tier *t, unsigned kinds)
 {
@@ -61,6 +62,18 @@ void chain_damaged(struct chain *c, unsigned i, const char *what)
 		log_warn(0,
 			 "tier %s: %s is damaged there and not used; further "
 			 "ones are only counted",
+			 t->name, what);
+}
+
+void chain_untrusted(struct chain *c, unsigned i, const char *what)
+{
+	struct chain_tier *t = &c->tiers[i];
+
+	atomic_fetch_add(&t->untrusted, 1);
+	if (is_new(t, KIND_UNTRUSTED))
+		log_warn(0,
+			 "tier %s: %s has no valid signature of a trusted key "
+			 "and is not used; further ones are only counted",
 			 t->name, what);
 }
 

@@ -43,6 +43,12 @@ static int take(void *arg, const void *data, size_t len)
 	return r;
 }
 
+/* What is wrong with the tier's copy, so that another's may be right. */
+static bool is_of_copy(int err)
+{
+	return err == -EBADMSG || err == -EKEYREJECTED;
+}
+
 /* -EBADMSG also where the sink found it out before the end. */
 static int get_one(struct chain *c, unsigned i, const struct tier_call *call,
 		   const char *path, uint64_t off, uint64_t len,
@@ -58,18 +64,22 @@ static int get_one(struct chain *c, unsigned i, const struct tier_call *call,
 	*ret_own = t.own;
 	if (r == 0 && want->check) {
 		r = want->check(want->arg);
-		if (r < 0 && r != -EBADMSG)
+		if (r < 0 && !is_of_copy(r))
 			*ret_own = r;
 	}
 	if (r == -EBADMSG)
 		chain_damaged(c, i, path);
+	if (r == -EKEYREJECTED)
+		chain_untrusted(c, i, path);
 	return r;
 }
 
-/* What the whole call fails with: the first failure, else damage, else
- * absence. */
+/* What the whole call fails with: that somebody is not trusted, else the first
+ * failure, else damage, else absence. */
 static int worse(int before, int now)
 {
+	if (now == -EKEYREJECTED)
+		return now;
 	if (before == -ENOENT || (before == -EBADMSG && now != -ENOENT))
 		return now;
 	return before;

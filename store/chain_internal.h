@@ -20,7 +20,7 @@ struct chain_tier {
 	int64_t probe_ns;
 	unsigned pause_ms;
 
-	atomic_ullong requests, hits, misses, failed, damaged;
+	atomic_ullong requests, hits, misses, failed, damaged, untrusted;
 	atomic_ullong bytes_in, bytes_out;
 	atomic_ullong latency[CHAIN_LATENCY_BUCKETS];
 };

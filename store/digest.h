@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Digests: SHA-256 of uncompressed content. This module is the only owner of
- * libcrypto (EVP; the method is fetched once). Thread-safe.
+ * Digests: SHA-256 of uncompressed content, by libcrypto, of which this module
+ * and sign.h are the only owners (EVP; the method is fetched once). Thread-safe.
  */
 #ifndef LARDER_DIGEST_H
 #define LARDER_DIGEST_H

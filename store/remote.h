@@ -15,8 +15,10 @@
  *
  * They are put in the order packs, tree, entry, latest, so that an entry which
  * can be seen is complete. What comes from a tier is believed of nothing
- * before it was checked: an entry is what it was asked for, a catalog has its
- * digest, a placement is a hint, a chunk has its digest.
+ * before it was checked: an entry is what it was asked for and signed where it
+ * has to be, a catalog has its digest, a placement is a hint, a chunk has its
+ * digest. A pointer is a hint, too: what it leads to is an entry like any other,
+ * of the name and branch that were asked for, if perhaps not the newest.
  *
  * Any thread; a struct remote is the caller's.
  */
@@ -27,6 +29,7 @@
 #include "entry.h"
 #include "progress.h"
 #include "store.h"
+#include "trust.h"
 
 #define REMOTE_ENTRY_MAX (64u << 20)
 
@@ -37,6 +40,7 @@ struct remote {
 	struct store *store;
 	struct chain *chain;
 	const char *tenant, *namespace;
+	const struct trust *trust; /* NULL: entries need no signature */
 	struct progress *progress; /* NULL: none, and not to be ended by it */
 	const atomic_bool *cancelled; /* NULL: never */
 	bool background;
@@ -59,7 +63,8 @@ int remote_latest_path(const char *tenant, const char *namespace,
 /*
  * The entry of a key, and the newest of a branch ("": of any) as far as the
  * tiers tell, from the first tier that has it; nothing of its tree is looked
- * at. -ENOENT; -EIO and others where a tier that failed may have it.
+ * at. -ENOENT; -EKEYREJECTED where there is one, signed by nobody who is
+ * trusted; -EIO and others where a tier that failed may have it.
  */
 int remote_find(const struct remote *r, const char *name, const char *key,
 		struct entry *ret_entry);
@@ -72,7 +77,7 @@ int remote_find_ref(const struct remote *r, const struct entry_ref *ref,
 		    struct entry *ret_entry);
 
 /* All entries (of `name` only, where not NULL) of one tier. -EOPNOTSUPP where
- * it cannot list. A damaged entry is passed over. */
+ * it cannot list. One that is damaged, or not to be trusted, is passed over. */
 int remote_each(const struct remote *r, unsigned i, const char *name,
 		int (*each)(void *arg, const struct entry *e), void *arg);
 

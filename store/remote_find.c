@@ -2,7 +2,8 @@
 /*
  * Finding entries in remote tiers. An entry counts where it is the one that
  * was asked for: tenant, namespace, name and key in it are those of its path,
- * so that nobody can put one in another's place.
+ * so that nobody can put one in another's place; and where there are keys to be
+ * trusted, one of them has signed just that.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -50,8 +51,14 @@ static int check_entry(void *arg, const void *data, size_t len)
 	if (r == -ENOMEM)
 		return r;
 	/* One of a newer version is as good as none. */
-	if (r < 0 || !is_wanted(w, &e))
+	if (r < 0)
 		return -EBADMSG;
+	/* Whatever its signature says, it says it of something else. */
+	if (!is_wanted(w, &e))
+		return w->remote->trust ? -EKEYREJECTED : -EBADMSG;
+	r = trust_check(w->remote->trust, &e, NULL);
+	if (r < 0)
+		return r;
 	entry_release(&w->entry);
 	w->entry = e;
 	e = (struct entry)ENTRY_INIT;
@@ -193,6 +200,10 @@ static int read_at(const struct remote *r, unsigned i, const char *name,
 			      &data);
 	if (err == 0)
 		err = check_entry(&w, data.data, data.len);
+	if (err == -EBADMSG)
+		chain_damaged(r->chain, i, path);
+	if (err == -EKEYREJECTED)
+		chain_untrusted(r->chain, i, path);
 	if (err < 0)
 		return err;
 	*ret_entry = w.entry;
@@ -214,7 +225,7 @@ static int each_of(const struct remote *r, unsigned i, const char *path,
 	if (!key_is_valid(name) || !key_is_valid(slash + 1))
 		return 0;
 	err = read_at(r, i, name, slash + 1, &e);
-	if (err == -ENOENT || err == -EBADMSG)
+	if (err == -ENOENT || err == -EBADMSG || err == -EKEYREJECTED)
 		return 0;
 	return err < 0 ? err : each(arg, &e);
 }
@@ -260,6 +271,8 @@ static int find_prefix_at(const struct remote *r, unsigned i,
 static int find_prefix(const struct remote *r, const struct entry_ref *ref,
 		       struct entry *ret_entry)
 {
+	bool rejected = false;
+
 	for (unsigned i = 0; i < chain_count(r->chain); i++) {
 		int err;
 
@@ -268,8 +281,9 @@ static int find_prefix(const struct remote *r, const struct entry_ref *ref,
 		err = find_prefix_at(r, i, ref, ret_entry);
 		if (err == 0 || err == -ENOTUNIQ || err == -ECANCELED)
 			return err;
+		rejected |= err == -EKEYREJECTED;
 	}
-	return -ENOENT;
+	return rejected ? -EKEYREJECTED : -ENOENT;
 }
 
 int remote_find_ref(const struct remote *r, const struct entry_ref *ref,

@@ -85,6 +85,12 @@ int store_put_placement(struct store *s, const struct digest *catalog,
 int store_find_entry(struct store *s, const char *tenant, const char *namespace,
 		     const struct entry_ref *ref, struct entry *ret_entry);
 
+/* Signs an entry that is stored, durably; *ret_entry is what is stored now: `e`
+ * with the signature, or what has replaced it meanwhile, unsigned. -ENOENT;
+ * -EFBIG as of entry_sign(). */
+int store_sign_entry(struct store *s, const struct entry *e,
+		     const struct sign_key *key, struct entry *ret_entry);
+
 static inline void cleanup_tree(struct store_tree **t)
 {
 	store_tree_unref(*t);

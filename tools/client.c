@@ -20,6 +20,7 @@
 #include "cmd.h"
 #include "fs/rpc.h"
 #include "interrupt.h"
+#include "keys.h"
 #include "progress.h"
 #include "tiers.h"
 #include "spawn.h"
@@ -351,6 +352,7 @@ json_t *client_scope(const char *tenant, const char *namespace)
 	if (tenant)
 		json_object_set_new(params, "tenant", json_string(tenant));
 	tiers_add(params);
+	keys_add_trusted(params);
 	return params;
 }
 

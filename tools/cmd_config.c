@@ -10,6 +10,7 @@
 #include "cmd.h"
 #include "config.h"
 #include "fs/rpc.h"
+#include "keys.h"
 #include "out.h"
 #include "project.h"
 #include "store/base/cleanup.h"
@@ -35,6 +36,19 @@ static void override(struct config *c, enum config_id id, const char *text,
 	free(c->values[id].origin);
 	c->values[id].value = json_string(text);
 	c->values[id].origin = io_path("command line: %s", option);
+}
+
+/* Not shown, though it is what counts. */
+static void override_sign_key(struct config *c)
+{
+	const char *key = getenv(KEYS_SIGN_VARIABLE);
+
+	if (!key || !*key)
+		return;
+	override(c, CONFIG_SIGN_KEY, "(a secret key)", "");
+	free(c->values[CONFIG_SIGN_KEY].origin);
+	c->values[CONFIG_SIGN_KEY].origin =
+		strdup("environment: " KEYS_SIGN_VARIABLE);
 }
 
 static int add_settings(const struct config *c, json_t *all)
@@ -186,6 +200,7 @@ static int run(const struct args *args)
 		return out_failure(&f);
 	override(&config, CONFIG_TENANT, args->tenant, "--tenant");
 	override(&config, CONFIG_NAMESPACE, args->namespace, "--namespace");
+	override_sign_key(&config);
 	if (add_settings(&config, all) < 0 || add_caches(project, all) < 0)
 		return out_error(EXIT_ERROR, "out of memory");
 	r = select_one(args, &all);

@@ -54,6 +54,21 @@ static int report_failed(const json_t *failed)
 	return json_array_size(failed) ? EXIT_REMOTE : 0;
 }
 
+static void report_untrusted(const json_t *entries)
+{
+	json_t *entry;
+	unsigned n = 0;
+	size_t i;
+
+	json_array_foreach(entries, i, entry)
+		n += json_is_false(json_object_get(entry, "trusted"));
+	if (n > 0)
+		out_warning("%u of these entries have no signature of a key of "
+			    "trusted-keys, and are not used (larder list "
+			    "--remote --json tells which)",
+			    n);
+}
+
 static int run(const struct args *args)
 {
 	_cleanup_json_ json_t *result = NULL;
@@ -71,6 +86,7 @@ static int run(const struct args *args)
 	if (args->json)
 		return out_json(json_incref(result));
 	entries = json_object_get(result, "entries");
+	report_untrusted(entries);
 	r = report_failed(json_object_get(result, "failed"));
 	if (json_array_size(entries) > 0)
 		print_table(entries, args->remote);

@@ -3,6 +3,7 @@
 #include "client.h"
 #include "cmd.h"
 #include "format.h"
+#include "keys.h"
 #include "out.h"
 #include "uploads.h"
 
@@ -10,7 +11,13 @@ static int run(const struct args *args)
 {
 	_cleanup_json_ json_t *result = NULL;
 	json_t *params = client_params(args);
+	struct failure f;
 	int r;
+
+	if (keys_add_signer(params, &f) < 0) {
+		json_decref(params);
+		return out_failure(&f);
+	}
 
 	json_object_set_new(params, "entry", json_string(args->operands[0]));
 	json_object_set_new(params, "force", json_boolean(args->force));

@@ -47,6 +47,25 @@ static void print_parts(const json_t *parts)
 	}
 }
 
+/* Whether one of them is trusted shows only where somebody has to be. */
+static void print_signers(const json_t *e)
+{
+	const json_t *trusted = json_object_get(e, "trusted");
+	const json_t *names = json_object_get(e, "signed_by");
+	json_t *name;
+	size_t i;
+
+	printf("%-10s", "signed by");
+	json_array_foreach(names, i, name)
+		printf(" %s", json_string_value(name));
+	if (json_array_size(names) == 0)
+		fputs(" nobody", stdout);
+	if (json_is_boolean(trusted))
+		fputs(json_is_true(trusted) ? " (trusted)" : " (not trusted)",
+		      stdout);
+	putchar('\n');
+}
+
 static void print_entry(const json_t *e)
 {
 	char ago[FORMAT_MAX];
@@ -57,6 +76,7 @@ static void print_entry(const json_t *e)
 	print_text(e, "parent", "parent");
 	print_text(e, "catalog", "catalog");
 	print_text(e, "creator", "creator");
+	print_signers(e);
 	printf("%-10s %s (%s)\n", "created", field_text(e, "created"),
 	       format_ago(field_number(e, "created_ns"), clock_wall_ns(), ago));
 	if (strcmp(field_text(e, "tenant"), "local") != 0)

@@ -102,7 +102,9 @@ static void print_tier(const json_t *tier)
 	       format_count(number(tier, "hits"), b),
 	       format_count(number(tier, "misses"), c),
 	       format_count(number(tier, "failures"), d));
-	printf("%s damaged\n", format_count(number(tier, "damaged"), a));
+	printf("%s damaged, %s not trusted\n",
+	       format_count(number(tier, "damaged"), a),
+	       format_count(number(tier, "untrusted"), b));
 	printf("         %s read, %s written",
 	       format_bytes(number(tier, "bytes_in"), a),
 	       format_bytes(number(tier, "bytes_out"), b));

@@ -14,6 +14,7 @@
 #include "cmd.h"
 #include "format.h"
 #include "fs/rpc.h"
+#include "keys.h"
 #include "mappings.h"
 #include "store/base/cleanup.h"
 #include "uploads.h"
@@ -54,6 +55,12 @@ int commit_request(const struct args *args, const char *method, json_t *params,
 	_cleanup_json_ json_t *result = NULL;
 	int r;
 
+	struct failure f;
+
+	if (keys_add_signer(params, &f) < 0) {
+		json_decref(params);
+		return out_failure(&f);
+	}
 	commit_describe(params, args->name, args->branch, wanted);
 	json_object_set_new(params, "wait", json_boolean(args->wait));
 	r = client_request(method, params, fds, nfds, &result);
@@ -137,6 +144,10 @@ void commit_report(const char *what, const json_t *result)
 	char stored[FORMAT_MAX], time[FORMAT_MAX];
 
 	report_left_out(result);
+	if (*field_text(result, "sign_error"))
+		out_warning("%s: the entry is not signed: %s",
+			    field_text(entry, "name"),
+			    field_text(result, "sign_error"));
 	format_key(field_text(entry, "key"), key);
 	format_files((uint64_t)field_number(counts, "files"), files);
 	format_bytes((uint64_t)field_number(counts, "bytes"), bytes);

@@ -31,7 +31,9 @@ static const struct schema_key file_keys[] = {
 	{ "namespace", SCHEMA_TEXT, NODE(CONFIG_NAMESPACE) },
 	{ "mode", SCHEMA_TEXT, NODE(CONFIG_MODE) },
 	{ "tiers", SCHEMA_MAPS, NODE(CONFIG_TIERS) },
-	{ "trusted-keys", SCHEMA_TEXTS, NODE(CONFIG_TRUSTED_KEYS) },
+	{ "trusted-keys", SCHEMA_TEXTS | SCHEMA_MAPS,
+	  NODE(CONFIG_TRUSTED_KEYS) },
+	{ "sign-key", SCHEMA_TEXT, NODE(CONFIG_SIGN_KEY) },
 	{ "limits", SCHEMA_MAP, offsetof(struct config_nodes, limits) },
 	{ "store", SCHEMA_MAP, offsetof(struct config_nodes, store) },
 	SCHEMA_END
@@ -59,6 +61,8 @@ static const struct setting {
 	[CONFIG_MODE] = { "mode", "LARDER_MODE", config_read_mode },
 	[CONFIG_TIERS] = { "tiers", NULL, config_read_tiers },
 	[CONFIG_TRUSTED_KEYS] = { "trusted-keys", NULL, config_read_keys },
+	[CONFIG_SIGN_KEY] = { "sign-key", "LARDER_SIGN_KEY_FILE",
+			      config_read_path },
 	[CONFIG_KEY_TIMEOUT] = { "limits.key-timeout", NULL,
 				 config_read_seconds },
 	[CONFIG_MAX_SIZE] = { "store.max-size", "LARDER_STORE_MAX_SIZE",
@@ -142,6 +146,8 @@ static json_t *default_value(enum config_id id)
 		return json_string(KEEPER_MIN_FREE);
 	case CONFIG_GRACE:
 		return json_string(KEEPER_GRACE);
+	case CONFIG_SIGN_KEY:
+		return json_string("none");
 	default:
 		return json_array();
 	}

@@ -14,8 +14,7 @@
 #include "mode.h"
 #include "schema.h"
 #include "store/key.h"
-
-#define KEY_BASE64_LEN 44 /* of 32 bytes */
+#include "store/sign.h"
 
 static int made(json_t *value, json_t **ret_value, struct failure *f)
 {
@@ -23,12 +22,6 @@ static int made(json_t *value, json_t **ret_value, struct failure *f)
 		return failure_set(f, -ENOMEM, EXIT_ERROR, "out of memory");
 	*ret_value = value;
 	return 0;
-}
-
-/* What the table of settings and not that of keys has checked. */
-static bool is_text(const struct yaml_node *node)
-{
-	return node->kind == YAML_TEXT && !yaml_node_is_null(node);
 }
 
 int config_read_word(const char *file, const struct yaml_node *node,
@@ -100,49 +93,18 @@ int config_read_mode(const char *file, const struct yaml_node *node,
 	return made(json_string(mode_name(mode)), ret_value, f);
 }
 
-/* ---- keys */
-
-static bool is_base64(const char *text)
-{
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				       "abcdefghijklmnopqrstuvwxyz"
-				       "0123456789+/";
-
-	return strlen(text) == KEY_BASE64_LEN &&
-	       strspn(text, alphabet) == KEY_BASE64_LEN - 1 &&
-	       text[KEY_BASE64_LEN - 1] == '=';
-}
-
-/* NAME:BASE64, an Ed25519 public key. */
-static bool is_public_key(const char *text)
-{
-	char name[KEY_MAX + 1];
-	size_t len = strcspn(text, ":");
-
-	if (len > KEY_MAX || text[len] != ':')
-		return false;
-	memcpy(name, text, len);
-	name[len] = '\0';
-	return key_is_valid(name) && is_base64(text + len + 1);
-}
-
-int config_read_keys(const char *file, const struct yaml_node *node,
+int config_read_path(const char *file, const struct yaml_node *node,
 		     json_t **ret_value, struct failure *f)
 {
-	_cleanup_json_ json_t *keys = json_array();
-
-	for
-		schema_each(text, node)
-		{
-			if (!is_text(text) || !is_public_key(text->text))
-				return schema_refuse(
-					file, text, f,
-					"trusted-keys: \"%.200s\" must be "
-					"NAME:KEY, with the %d characters "
-					"of an Ed25519 public key in "
-					"Base64",
-					text->text, KEY_BASE64_LEN);
-			json_array_append_new(keys, json_string(text->text));
-		}
-	return made(json_incref(keys), ret_value, f);
+	if (sign_text_is_secret(node->text))
+		return schema_refuse(file, node, f,
+				     "%s: this is a secret key; name the file "
+				     "that it is in",
+				     node->key);
+	if (*node->text != '/' && strcmp(node->text, "none") != 0)
+		return schema_refuse(file, node, f,
+				     "%s: \"%.200s\" must be an absolute path, "
+				     "or none",
+				     node->key, node->text);
+	return made(json_string(node->text), ret_value, f);
 }

@@ -10,6 +10,7 @@
 #include "cmd.h"
 #include "config.h"
 #include "help.h"
+#include "keys.h"
 #include "mode.h"
 #include "out.h"
 #include "spawn.h"
@@ -22,7 +23,7 @@ static const struct command *const commands[] = {
 	&cmd_diff,   &cmd_reset,    &cmd_commit, &cmd_import, &cmd_list,
 	&cmd_show,   &cmd_ls,	    &cmd_cat,	 &cmd_export, &cmd_materialize,
 	&cmd_status, &cmd_stats,    &cmd_gc,	 &cmd_rm,     &cmd_pin,
-	&cmd_unpin,  &cmd_daemon,   NULL,
+	&cmd_unpin,  &cmd_keygen,   &cmd_daemon, NULL,
 };
 
 static const char *command_name(const void *arg, size_t index)
@@ -106,10 +107,12 @@ static int run_command(const struct command *cmd, int argc, char **argv)
 		return out_failure(&f);
 	if (!tiers_local_writable())
 		mode_forbid_commits("--tiers, or tiers of the configuration");
+	keys_choose(&config);
 	pass_on(&config);
 	log_set_level(args.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN);
 	r = cmd->run(&args);
 	tiers_release();
+	keys_release();
 	return r;
 }
 

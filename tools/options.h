@@ -32,7 +32,7 @@ struct args {
 		materialize, adopt, origin, fill;
 	bool no_restore, commit_on_failure, ephemeral, no_wait, dry_run;
 	bool unused, only_used;
-	bool wait, remote;
+	bool wait, remote, public;
 
 	const char **operands; /* NULL-terminated, like a command's argv */
 	unsigned count;

@@ -12,6 +12,7 @@
 #include "cmd.h"
 #include "commit.h"
 #include "fs/rpc.h"
+#include "keys.h"
 #include "run_internal.h"
 
 #define CHANGES_SHOWN 10
@@ -106,6 +107,7 @@ static json_t *params_of(const struct run *run)
 			    json_boolean(run->plan->only_used));
 	json_object_set_new(params, "only_new",
 			    json_boolean(run->plan->mode == MODE_WRITE_ONLY));
+	keys_try_signer(params);
 	return params;
 }
 

@@ -117,7 +117,10 @@ int run_mount(struct run *run, struct failure *ret_failure)
 			"mount");
 	run_report_mount(run, ms);
 	if (run->plan->mode == MODE_FORCE && !run_is_exact(run))
-		return failure_set(ret_failure, -ENOENT, EXIT_MISS,
+		return failure_set(ret_failure, -ENOENT,
+				   field_flag(run->base, "untrusted") ?
+					   EXIT_VERIFY :
+					   EXIT_MISS,
 				   "%s: %s, and mode force runs nothing",
 				   run->name, field_text(run->base, "reason"));
 	run_say_outcome(run, !run_is_exact(run) || run->plan->always, ms);

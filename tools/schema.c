@@ -41,10 +41,13 @@ static int flag_value(const char *text)
 	return -1;
 }
 
-static bool are_of(const struct yaml_node *list, enum yaml_kind kind)
+static bool are_of(const struct yaml_node *list, unsigned kinds)
 {
 	for (const struct yaml_node *n = list->first; n; n = n->next)
-		if (n->kind != kind || yaml_node_is_null(n))
+		if (yaml_node_is_null(n) ||
+		    !(n->kind == YAML_TEXT ? kinds & SCHEMA_TEXTS :
+		      n->kind == YAML_MAP  ? kinds & SCHEMA_MAPS :
+					     0))
 			return false;
 	return true;
 }
@@ -55,9 +58,8 @@ static bool is_of(const struct yaml_node *node, unsigned kinds)
 	case YAML_MAP:
 		return kinds & SCHEMA_MAP;
 	case YAML_LIST:
-		if (kinds & SCHEMA_TEXTS && are_of(node, YAML_TEXT))
-			return true;
-		return kinds & SCHEMA_MAPS && are_of(node, YAML_MAP);
+		return kinds & (SCHEMA_TEXTS | SCHEMA_MAPS) &&
+		       are_of(node, kinds);
 	case YAML_TEXT:
 		if (kinds & (SCHEMA_TEXT | SCHEMA_TEXTS))
 			return true;
@@ -70,7 +72,8 @@ static bool is_of(const struct yaml_node *node, unsigned kinds)
 static const char *kind_name(unsigned kinds)
 {
 	if (kinds & SCHEMA_MAPS)
-		return "a list of maps";
+		return kinds & SCHEMA_TEXTS ? "a list of texts and maps" :
+					      "a list of maps";
 	if (kinds & SCHEMA_TEXTS)
 		return kinds & SCHEMA_MAP ? "a map, or a list of texts" :
 					    "a text or a list of texts";

@@ -21,7 +21,7 @@ enum schema_kind {
 	SCHEMA_TEXTS = 1 << 1, /* a list of texts, or one text */
 	SCHEMA_FLAG = 1 << 2,  /* true or false, yes or no, on or off */
 	SCHEMA_MAP = 1 << 3,
-	SCHEMA_MAPS = 1 << 4, /* a list of maps */
+	SCHEMA_MAPS = 1 << 4, /* a list of maps; with texts, of both */
 };
 
 struct schema_key {
@@ -53,7 +53,7 @@ int schema_refuse(const char *file, const struct yaml_node *node,
 /* The value of a SCHEMA_FLAG. */
 bool schema_flag(const struct yaml_node *node);
 
-/* Iterates over SCHEMA_TEXTS: the first text, and the one behind `text`. */
+/* Iterates over SCHEMA_TEXTS (and _MAPS): the first text, and the one behind `text`. */
 const struct yaml_node *schema_first(const struct yaml_node *texts);
 const struct yaml_node *schema_next(const struct yaml_node *texts,
 				    const struct yaml_node *text);

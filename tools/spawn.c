@@ -19,6 +19,7 @@
 
 #include "cmd.h"
 #include "fs/rpc.h"
+#include "keys.h"
 #include "store/base/cleanup.h"
 #include "store/base/io.h"
 
@@ -118,6 +119,7 @@ static void become_daemon(const char *path, int ready, int log)
 	else
 		fcntl(ready, F_SETFD, 0);
 	close_range(READY_FD + 1, ~0u, 0);
+	unsetenv(KEYS_SIGN_VARIABLE);
 	for (unsigned i = 0; i < n_settings; i++)
 		setenv(settings[i].variable, settings[i].value, 1);
 	execv(path, argv);

@@ -124,11 +124,14 @@ static void test_values(void **state)
 {
 	const struct dirs *dirs = *state;
 	_cleanup_config_ struct config c = CONFIG_INIT;
-	const json_t *tiers, *tier;
+	const json_t *tiers, *tier, *keys;
 
 	write_file(dirs->user, 0600,
 		   "limits: {key-timeout: 5}\n"
-		   "trusted-keys: " KEY "\n"
+		   "trusted-keys:\n"
+		   "- '" KEY "'\n"
+		   "- {key: '" KEY "', namespaces: [a, b], tenants: c}\n"
+		   "sign-key: /etc/larder/ci.key\n"
 		   "tiers:\n"
 		   "- name: local\n"
 		   "- {name: share, url: 'file:///srv/larder'}\n"
@@ -137,8 +140,16 @@ static void test_values(void **state)
 		   "access: w}\n");
 	open_config(&c);
 	assert_int_equal(config_number(&c, CONFIG_KEY_TIMEOUT), 5);
-	assert_int_equal(json_array_size(c.values[CONFIG_TRUSTED_KEYS].value),
-			 1);
+	keys = c.values[CONFIG_TRUSTED_KEYS].value;
+	assert_int_equal(json_array_size(keys), 2);
+	assert_string_equal(json_string_value(json_array_get(keys, 0)), KEY);
+	keys = json_array_get(keys, 1);
+	assert_string_equal(field_text(keys, "key"), KEY);
+	assert_int_equal(json_array_size(json_object_get(keys, "namespaces")),
+			 2);
+	assert_int_equal(json_array_size(json_object_get(keys, "tenants")), 1);
+	assert_string_equal(config_text(&c, CONFIG_SIGN_KEY),
+			    "/etc/larder/ci.key");
 	tiers = c.values[CONFIG_TIERS].value;
 	assert_int_equal(json_array_size(tiers), 4);
 	tier = json_array_get(tiers, 0);
@@ -165,6 +176,21 @@ static void expect(const char *text, const char *message)
 		fail_msg("\"%s\" is not in \"%s\"", message, f.message);
 }
 
+#define SECRET \
+	"larder-secret-key:ci:nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A="
+
+/* What is secret is in no message. */
+static void expect_hidden(const char *text, const char *message)
+{
+	_cleanup_config_ struct config c = CONFIG_INIT;
+	struct failure f;
+
+	expect(text, message);
+	assert_true(config_parse(&c, CONFIG_USER, "c.yml", text, strlen(text),
+				 &f) < 0);
+	assert_null(strstr(f.message, "nWGxne"));
+}
+
 #define TIER(rest) "tiers: [{name: a, " rest "}]"
 
 static void test_refused(void **state)
@@ -187,6 +213,20 @@ static void test_refused(void **state)
 	expect("trusted-keys: ['ci:AAAA']\n", "NAME:KEY");
 	expect("trusted-keys: ['" KEY "A']\n", "NAME:KEY");
 	expect("trusted-keys: [':" KEY "']\n", "NAME:KEY");
+	expect("trusted-keys: {key: '" KEY "'}\n", "a list of texts and maps");
+	expect("trusted-keys: [{namespaces: [a]}]\n", "this one has no key");
+	expect("trusted-keys: [{key: '" KEY "', namespace: a}]\n",
+	       "did you mean namespaces?");
+	expect("trusted-keys: [{key: '" KEY "', namespaces: [a b]}]\n",
+	       "\"a b\" names no namespaces");
+	expect("trusted-keys: [{key: '" KEY "', tenants: []}]\n",
+	       "a key for no tenants is for nothing");
+	expect("trusted-keys: ['" KEY "', {key: ci}]\n", "NAME:KEY");
+	expect("sign-key: ci.key\n", "must be an absolute path");
+	expect_hidden("sign-key: '" SECRET "'\n", "this is a secret key");
+	expect_hidden("trusted-keys: ['" SECRET "']\n", "this is a secret key");
+	expect_hidden("trusted-keys: [{key: '" SECRET "'}]\n",
+		      "this is a secret key");
 	expect("tiers: [{url: 'file:///x'}]\n", "this tier has no name");
 	expect("tiers: [{name: a}]\n", "the tier a has no url");
 	expect("tiers: [{name: local, url: 'file:///x'}]\n", "has no url");

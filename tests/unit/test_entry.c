@@ -33,7 +33,11 @@ static int unhush(void **state)
 	return 0;
 }
 
-/* The entry in tests/golden/entry-1.bin. */
+/* The key of entry-2.bin: that of the first vector in RFC 8032, 7.1. */
+#define SECRET \
+	"larder-secret-key:ci:nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A="
+
+/* The entry in tests/golden/entry-1.bin; and, signed, in entry-2.bin. */
 static struct entry make_entry(void)
 {
 	struct entry e = {
@@ -81,6 +85,12 @@ static void check_same(const struct entry *a, const struct entry *b)
 	assert_true(a->new_bytes == b->new_bytes);
 	assert_true(a->stored_bytes == b->stored_bytes);
 	assert_true(a->created_ns == b->created_ns);
+	assert_int_equal(a->signature_count, b->signature_count);
+	for (i = 0; i < a->signature_count; i++) {
+		assert_string_equal(a->signatures[i].key, b->signatures[i].key);
+		assert_memory_equal(a->signatures[i].bytes,
+				    b->signatures[i].bytes, SIGN_LEN);
+	}
 	assert_int_equal(a->parts.count, b->parts.count);
 	for (i = 0; i < a->parts.count; i++) {
 		const struct key_part *x = &a->parts.items[i];
@@ -90,6 +100,16 @@ static void check_same(const struct entry *a, const struct entry *b)
 		assert_string_equal(x->name, y->name);
 		assert_memory_equal(&x->digest, &y->digest, DIGEST_LEN);
 	}
+}
+
+static struct entry make_signed(void)
+{
+	_cleanup_sign_key_ struct sign_key *key = NULL;
+	struct entry e = make_entry();
+
+	assert_int_equal(sign_key_parse(SECRET, &key), 0);
+	assert_int_equal(entry_sign(&e, key), 0);
+	return e;
 }
 
 static void test_round_trip(void **state)
@@ -137,11 +157,11 @@ static void test_copy(void **state)
 	assert_null(empty.name);
 }
 
-static uint8_t *read_golden(size_t *ret_len)
+static uint8_t *read_version(int version, size_t *ret_len)
 {
 	const char *srcdir = getenv("LARDER_SRCDIR");
-	_cleanup_free_ char *path =
-		io_path("%s/tests/golden/entry-1.bin", srcdir ? srcdir : ".");
+	_cleanup_free_ char *path = io_path("%s/tests/golden/entry-%d.bin",
+					    srcdir ? srcdir : ".", version);
 	uint8_t *data;
 
 	assert_int_equal(io_read_file(AT_FDCWD, path, 1 << 20, &data, ret_len),
@@ -149,20 +169,34 @@ static uint8_t *read_golden(size_t *ret_len)
 	return data;
 }
 
-static void test_golden(void **state)
+static uint8_t *read_golden(size_t *ret_len)
 {
-	_cleanup_entry_ struct entry e = make_entry(), got = ENTRY_INIT;
+	return read_version(1, ret_len);
+}
+
+static void check_golden(const struct entry *e, int version)
+{
+	_cleanup_entry_ struct entry got = ENTRY_INIT;
 	_cleanup_buf_ struct buf blob = BUF_INIT;
 	_cleanup_free_ uint8_t *data = NULL;
 	size_t len;
 
-	(void)state;
-	data = read_golden(&len);
+	data = read_version(version, &len);
 	assert_int_equal(entry_decode(data, len, &got), 0);
-	check_same(&e, &got);
-	assert_int_equal(entry_encode(&e, &blob), 0);
+	check_same(e, &got);
+	assert_int_equal(entry_encode(e, &blob), 0);
 	assert_int_equal(blob.len, len);
 	assert_memory_equal(blob.data, data, len);
+}
+
+/* What has no signature is written as it always was. */
+static void test_golden(void **state)
+{
+	_cleanup_entry_ struct entry e = make_entry(), s = make_signed();
+
+	(void)state;
+	check_golden(&e, 1);
+	check_golden(&s, 2);
 }
 
 static void check_refused(const void *data, size_t len, int want)
@@ -190,6 +224,24 @@ static void test_flipped_bits(void **state)
 		/* Version 1 becomes 0 by one bit, and newer by all others. */
 		check_refused(data, len,
 			      version && i != 64 ? -ESTALE : -EBADMSG);
+		data[i / 8] ^= 1 << i % 8;
+	}
+}
+
+/* No bit of a signed one but those of the version leaves it what it is, and
+ * those leave it nothing. */
+static void test_flipped_bits_signed(void **state)
+{
+	_cleanup_free_ uint8_t *data = NULL;
+	size_t len, i;
+
+	(void)state;
+	data = read_version(2, &len);
+	for (i = 0; i < 8 * len; i++) {
+		bool newer = i / 8 >= 8 && i / 8 < 12 && i != 65;
+
+		data[i / 8] ^= 1 << i % 8;
+		check_refused(data, len, newer ? -ESTALE : -EBADMSG);
 		data[i / 8] ^= 1 << i % 8;
 	}
 }
@@ -255,6 +307,54 @@ static void test_crafted(void **state)
 	check_patched(parts + 6, "FILE", 4);
 	check_patched(parts + 6, "fi e", 4);
 	check_patched(parts + 6, "fi\0e", 4);
+}
+
+/* The signed golden file: count, "ci" and 64 bytes, at its end. */
+static void test_crafted_signatures(void **state)
+{
+	static const struct {
+		size_t off; /* of the count */
+		const char *bytes;
+		size_t n;
+	} bad[] = {
+		{ 0, "\0", 1 },	  { 0, "\2", 1 },  { 0, "\xff\xff", 2 },
+		{ 0, "\x09", 1 }, { 2, "\0", 1 },  { 2, "\3", 1 },
+		{ 2, "\x81", 1 }, { 4, "c\n", 2 }, { 4, "c\0", 2 },
+		{ 4, "-i", 2 },
+	};
+	_cleanup_free_ uint8_t *data = NULL;
+	uint8_t copy[1024];
+	size_t len, count;
+
+	(void)state;
+	data = read_version(2, &len);
+	count = len - 4 - SIGN_LEN - 2 - 2 - 2;
+	assert_memory_equal(data + count, "\1\0\2\0ci", 6);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		memcpy(copy, data, len);
+		memcpy(copy + count + bad[i].off, bad[i].bytes, bad[i].n);
+		resign(copy, len);
+		check_refused(copy, len, -EBADMSG);
+	}
+	/* Two of one name, and two in the wrong order. */
+	memcpy(copy, data, len);
+	memcpy(copy + count, "\2", 1);
+	memcpy(copy + len - 4, data + count + 2, 4 + SIGN_LEN);
+	resign(copy, len + 4 + SIGN_LEN);
+	check_refused(copy, len + 4 + SIGN_LEN, -EBADMSG);
+	copy[len - 4 + 3] = 'h';
+	resign(copy, len + 4 + SIGN_LEN);
+	check_refused(copy, len + 4 + SIGN_LEN, -EBADMSG);
+	/* Version 1 has none, and version 2 some. */
+	memcpy(copy, data, len);
+	copy[8] = 1;
+	resign(copy, len);
+	check_refused(copy, len, -EBADMSG);
+	free(data);
+	data = read_golden(&len);
+	data[8] = 2;
+	resign(data, len);
+	check_refused(data, len, -EBADMSG);
 }
 
 static void check_encode(const struct entry *e, int want)
@@ -420,8 +520,10 @@ int main(void)
 		T(test_copy),
 		T(test_golden),
 		QUIET(test_flipped_bits),
+		QUIET(test_flipped_bits_signed),
 		QUIET(test_truncated_and_trailing),
 		QUIET(test_crafted),
+		QUIET(test_crafted_signatures),
 		QUIET(test_limits),
 		QUIET(test_bad_parts),
 		T(test_many_parts),
