@@ -15,6 +15,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/log.h"
+#include "store/lazy.h"
 
 #define SECOND_NS INT64_C(1000000000)
 #define LOOK_NS (30 * SECOND_NS)  /* other programs fill disks, too */
@@ -37,6 +38,7 @@ struct keeper {
 	pthread_cond_t changed; /* monotonic */
 	pthread_t thread;
 	bool started, stopping;
+	struct store_growth growth; /* constant */
 	bool collecting;
 	bool grown, removed; /* since the thread looked */
 	int64_t request_ns;  /* the last one, monotonic */
@@ -286,6 +288,12 @@ static void *keeper_main(void *arg)
 
 /* ---- from outside */
 
+/* What is read in mounts makes the store grow, too. */
+static void fetched(void *arg)
+{
+	keeper_note_growth(arg);
+}
+
 int keeper_start(struct store *store, struct mounts *mounts,
 		 const struct keeper_limits *limits, struct keeper **ret_keeper)
 {
@@ -311,12 +319,16 @@ int keeper_start(struct store *store, struct mounts *mounts,
 		keeper_free(k);
 		return -r;
 	}
+	k->growth = (struct store_growth){ fetched, k };
+	store_set_growth(store, &k->growth);
 	*ret_keeper = k;
 	return 0;
 }
 
 void keeper_stop(struct keeper *k)
 {
+	if (!k)
+		return;
 	{
 		LOCK_SCOPE(&k->lock);
 

@@ -51,9 +51,10 @@ int keeper_start(struct store *store, struct mounts *mounts,
 		 const struct keeper_limits *limits,
 		 struct keeper **ret_keeper);
 
-/* Breaks off what it is doing, and waits for that. */
+/* Breaks off what it is doing, and waits for that; before the mounts are
+ * freed. NULL is fine. */
 void keeper_stop(struct keeper *k);
-void keeper_free(struct keeper *k); /* stops; NULL is fine */
+void keeper_free(struct keeper *k); /* after the store is closed; NULL: fine */
 
 /* Something was asked for; the store has grown; there is something to remove.
  * Any thread, as the rest. */

@@ -238,13 +238,14 @@ static int worker_signals(void)
 static void worker_free(struct worker *w)
 {
 	control_free(w->control);
-	keeper_free(w->keeper);
+	keeper_stop(w->keeper);
 	uploads_free(w->uploads);
 	mounts_free(w->mounts);
 	tiers_free(w->tiers);
 	supervisor_link_free(w->link);
 	fetch_free(w->fetch);
 	store_close(w->store);
+	keeper_free(w->keeper);
 	close(w->wake_fd);
 }
 

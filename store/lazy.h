@@ -101,6 +101,19 @@ struct lazy_source *store_tree_source(const struct store_tree *t);
  * -EINTR soon after *interrupted is set. NULL: nothing. Thread-local. */
 void lazy_set_interrupt(const atomic_bool *interrupted);
 
+/*
+ * Who wants to know that what is fetched has made the store larger: called, on
+ * a thread of the store's, after each LAZY_GROWTH_BYTES or so. Borrowed until
+ * the store is closed; NULL: nobody.
+ */
+#define LAZY_GROWTH_BYTES (4u << 20)
+struct store_growth {
+	void (*grown)(void *arg);
+	void *arg;
+};
+
+void store_set_growth(struct store *s, const struct store_growth *growth);
+
 /* Milliseconds that reads of the tree wait at most before they give -EIO; and
  * those of trees that become lazy from now on. */
 void lazy_set_deadline(struct store_tree *t, unsigned ms);

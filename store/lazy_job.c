@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "store_internal.h"
 
 #define NS_PER_MS INT64_C(1000000)
 #define REST_NS (1000 * NS_PER_MS) /* of background work after a failure */
@@ -162,6 +163,23 @@ static void frames_ready(struct range *rg)
 		lazy_submit_finish(rg->lt, rg->job->pack);
 }
 
+void store_set_growth(struct store *s, const struct store_growth *growth)
+{
+	atomic_store(&s->growth, growth);
+}
+
+/* Of several threads that are over the step, one tells it. */
+static void note_growth(struct store *s, uint32_t bytes)
+{
+	const struct store_growth *growth = atomic_load(&s->growth);
+
+	if (atomic_fetch_add(&s->grown_bytes, bytes) + bytes <
+	    LAZY_GROWTH_BYTES)
+		return;
+	if (atomic_exchange(&s->grown_bytes, 0) >= LAZY_GROWTH_BYTES && growth)
+		growth->grown(growth->arg);
+}
+
 static int frames_keep(struct range *rg)
 {
 	_cleanup_free_ uint32_t *offs = NULL;
@@ -175,8 +193,10 @@ static int frames_keep(struct range *rg)
 	r = frames_write(rg, offs);
 	if (r == 0)
 		r = sparse_mark(rg->sparse, offs, rg->n_good);
-	if (r == 0)
+	if (r == 0) {
 		frames_ready(rg);
+		note_growth(rg->lt->tree->store, rg->got);
+	}
 	rg->n_good = 0;
 	return r;
 }

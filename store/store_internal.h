@@ -6,12 +6,15 @@
 #define LARDER_STORE_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "digest_map.h"
 #include "pack_cache.h"
 #include "store.h"
 
 struct lazy;
+
+struct store_growth; /* lazy.h */
 
 struct store {
 	char *dir; /* constant, as the next ten */
@@ -21,6 +24,11 @@ struct store {
 	int sparse_fd, records_fd;
 	struct index *index;
 	struct pack_cache *packs;
+
+	/* Of lazy trees: who wants to know (NULL: nobody), and bytes since he
+	 * was told. */
+	_Atomic(const struct store_growth *) growth;
+	atomic_ullong grown_bytes;
 
 	pthread_mutex_t lock; /* guards all below */
 	struct dmap trees;    /* open struct store_tree, not referenced */

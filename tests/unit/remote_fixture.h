@@ -8,6 +8,7 @@
 #define LARDER_TESTS_REMOTE_FIXTURE_H
 
 #include "fault_tier.h"
+#include "store/lazy_remote.h"
 #include "store/remote.h"
 #include "tree_fixture.h"
 
@@ -104,6 +105,26 @@ static UNUSED struct remote_result push(struct remotes *rs, unsigned i,
 
 	assert_int_equal(remote_push(&r, i, &e, false, &res), 0);
 	return res;
+}
+
+/* What a mount on the other machine does with an entry of the tiers. */
+static UNUSED int bring_lazily(struct remotes *rs, const char *key,
+			       struct store_tree **ret_tree)
+{
+	_cleanup_lazy_source_ struct lazy_source *src = NULL;
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	struct remote r = there(rs);
+	int err = remote_find(&r, "test", key, &e);
+
+	if (err == 0)
+		err = lazy_remote_bring(&r, &e);
+	if (err < 0)
+		return err;
+	assert_int_equal(lazy_remote_new(r.chain, r.tenant, r.namespace, &src),
+			 0);
+	assert_int_equal(store_offer_source(rs->other, &e.catalog, src), 0);
+	assert_int_equal(store_tree_open(rs->other, &e.catalog, ret_tree), 0);
+	return 0;
 }
 
 #endif

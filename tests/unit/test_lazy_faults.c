@@ -17,7 +17,6 @@
 #include "remote_fixture.h"
 #include "store/base/clock.h"
 #include "store/chunker.h"
-#include "store/lazy_remote.h"
 
 #define DEADLINE_MS 300
 #define CALLS_MAX 60 /* of one build: the sweep ends somewhere */
@@ -81,24 +80,13 @@ static void build_anew(struct build *b, bool both)
 		push(b->rs, 1, "k1");
 }
 
-/* As a mount does. */
 static int bring(struct build *b)
 {
-	_cleanup_lazy_source_ struct lazy_source *src = NULL;
-	_cleanup_entry_ struct entry e = ENTRY_INIT;
-	struct remote r = there(b->rs);
-	int err = remote_find(&r, "test", "k1", &e);
+	int err = bring_lazily(b->rs, "k1", &b->t);
 
 	if (err == 0)
-		err = lazy_remote_bring(&r, &e);
-	if (err < 0)
-		return err;
-	assert_int_equal(lazy_remote_new(r.chain, r.tenant, r.namespace, &src),
-			 0);
-	assert_int_equal(store_offer_source(b->rs->other, &e.catalog, src), 0);
-	assert_int_equal(store_tree_open(b->rs->other, &e.catalog, &b->t), 0);
-	lazy_set_deadline(b->t, DEADLINE_MS);
-	return 0;
+		lazy_set_deadline(b->t, DEADLINE_MS);
+	return err;
 }
 
 /* 0 and right, or -EIO. */
