@@ -118,6 +118,9 @@ int control_move_in(struct control_call *call, const char *dir,
 		    struct digest *ret_catalog, char **ret_aside);
 void control_move_end(const char *dir, const char *aside, bool mounted);
 
+/* control_unused.c. What is read of the mount counts from here on. */
+void control_count_anew(struct mount *mnt);
+
 /* control_unused.c. Where the parameters say `only_used`: removes what nobody
  * read from the mount, which is acquired, before it is committed; and puts
  * what that was, of all mounts of the call, into the result. */

@@ -334,6 +334,14 @@ static int mount_places(struct prepare *p)
 	return r;
 }
 
+/* What a mount that serves was read before is not this run's. */
+static void count_anew(struct prepare *p)
+{
+	for (size_t i = 0; i < p->at.count; i++)
+		if (p->places[i].reused && control_flag(p->call, "count_anew"))
+			control_count_anew(p->places[i].mnt);
+}
+
 /* --- the answer --- */
 
 static json_t *place_json(const struct place *place)
@@ -392,6 +400,8 @@ static int method_prepare(struct control_call *call, json_t **ret_result)
 		r = mount_places(&p);
 	if (r == 0)
 		r = control_files_put(&p.files, &p.found);
+	if (r == 0)
+		count_anew(&p);
 	if (r == 0)
 		*ret_result = answer(&p, true);
 	return r;

@@ -56,6 +56,16 @@ static void invalidate(void *arg, uint64_t ino, const char *name, size_t len)
 	session_invalidate(arg, ino, name, len);
 }
 
+void control_count_anew(struct mount *mnt)
+{
+	struct mounts_error ignored;
+
+	if (mount_acquire(mnt, "count", &ignored) < 0)
+		return;
+	view_used_restart(mount_view(mnt), invalidate, mount_session(mnt));
+	mount_release(mnt);
+}
+
 int control_leave_out(struct control_call *call, struct mount *mnt,
 		      struct control_left_out *out)
 {

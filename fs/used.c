@@ -132,6 +132,22 @@ void used_mark(struct used *u, uint64_t ino)
 					 memory_order_relaxed);
 }
 
+void used_restart(struct used *u, void (*each)(void *arg, uint64_t ino),
+		  void *arg)
+{
+	for (size_t i = USED_HEADER; u->map && i < u->len; i++) {
+		uint8_t bits =
+			atomic_load_explicit(&u->map[i], memory_order_relaxed);
+
+		if (bits)
+			bits = atomic_exchange_explicit(&u->map[i], 0,
+							memory_order_relaxed);
+		for (unsigned bit = 0; bits >> bit; bit++)
+			if (bits >> bit & 1)
+				each(arg, (i - USED_HEADER) * 8 + bit);
+	}
+}
+
 bool used_is_known(const struct used *u)
 {
 	return u->map != NULL;

@@ -34,6 +34,14 @@ struct used;
 struct used *used_open(int dirfd, uint32_t inodes, bool fresh);
 void used_close(struct used *u); /* NULL is fine */
 
+/*
+ * From here on nothing was read. `each` is told of every inode that was, after
+ * it counts as not read: what the kernel has of it in its page cache must go,
+ * or nobody would hear that it is read again.
+ */
+void used_restart(struct used *u, void (*each)(void *arg, uint64_t ino),
+		  void *arg);
+
 /* An inode beyond the base is ignored. */
 void used_mark(struct used *u, uint64_t ino);
 

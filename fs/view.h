@@ -289,12 +289,18 @@ int view_reset(struct view *v, view_invalidate_fn invalidate, void *arg);
 
 /*
  * The files of the base, sorted by path, that have content, were not changed,
- * and that nobody has read since the view was made (used.h), by whatever name.
+ * and that nobody has read since the view was made or view_used_restart()
+ * called (used.h), by whatever name.
  * A non-zero return of `each` ends it. -ENODATA: what was read is not known.
  */
 int view_unused(struct view *v,
 		int (*each)(void *arg, const char *path, uint64_t size),
 		void *arg);
+
+/* Nobody has read anything yet. The kernel drops what it has of the files that
+ * somebody had, so that it asks again. */
+void view_used_restart(struct view *v, view_invalidate_fn invalidate,
+		       void *arg);
 
 /*
  * Removes them, and the directories that hold nothing else, so that a commit

@@ -205,6 +205,37 @@ int view_unused(struct view *v,
 	return r;
 }
 
+/* --- counting anew --- */
+
+struct restart {
+	struct view *view;
+	view_invalidate_fn invalidate;
+	void *arg;
+};
+
+/* What was changed is no candidate, and may be dirty. */
+static bool is_changed(struct view *v, uint64_t ino)
+{
+	READ_SCOPE(v);
+	return inodes_get(&v->upper.inodes, ino);
+}
+
+static void restart_inode(void *arg, uint64_t ino)
+{
+	const struct restart *r = arg;
+
+	if (r->invalidate && !is_changed(r->view, ino))
+		r->invalidate(r->arg, ino, NULL, 0);
+}
+
+void view_used_restart(struct view *v, view_invalidate_fn invalidate, void *arg)
+{
+	struct restart r = { v, invalidate, arg };
+
+	if (v->used)
+		used_restart(v->used, restart_inode, &r);
+}
+
 /* --- leaving out --- */
 
 static int by_ino(const void *a, const void *b)

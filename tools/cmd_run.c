@@ -114,9 +114,8 @@ static const struct option_def options[] = {
 	  "Unmount at the end what was mounted, and drop what was not "
 	  "committed." },
 	{ "only-used", 0, OPTION_FLAG, NULL, offsetof(struct args, only_used),
-	  "Commit nothing of the base that nobody has read since it was "
-	  "mounted (larder diff --unused lists it); it goes from the mount, "
-	  "too." },
+	  "Commit nothing of the base that nobody has read during the run "
+	  "(larder diff --unused lists it); it goes from the mount, too." },
 	{ "materialize", 0, OPTION_FLAG, NULL,
 	  offsetof(struct args, materialize),
 	  "Write the tree into DIR instead of mounting it, as is done by "

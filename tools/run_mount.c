@@ -34,6 +34,10 @@ static json_t *lookup_params(const struct run *run, bool only_exact)
 				    client_strings(&plan->restore_prefixes));
 	json_object_set_new(params, "only_exact", json_boolean(only_exact));
 	json_object_set_new(params, "adopt", json_boolean(plan->adopt));
+	/* The kernel forgets for it what it has in its page cache. */
+	json_object_set_new(params, "count_anew",
+			    json_boolean(plan->only_used &&
+					 (plan->always || !only_exact)));
 	json_object_set_new(params, "mode", json_string("rw"));
 	json_object_set_new(params, "roots", run_roots_json(run));
 	return params;

@@ -134,6 +134,41 @@ static void test_a_commit_reads_nothing(void **state)
 		"b big dir/one dir/sub/deep dir/two other/o sparse suid ");
 }
 
+static void note_inode(void *arg, uint64_t ino, const char *name, size_t len)
+{
+	struct buf *out = arg;
+
+	assert_null(name);
+	assert_int_equal(len, 0);
+	buf_put(out, &ino, sizeof(ino));
+}
+
+static void test_counting_anew(void **state)
+{
+	_cleanup_buf_ struct buf told = BUF_INIT;
+	uint64_t want[2];
+
+	(void)state;
+	read_byte("big");
+	read_byte("b");
+	read_byte("dir/one");
+	assert_int_equal(fixture_write(&fx, "b", "changed"), 0);
+	want[0] = fixture_ino(&fx, "big");
+	want[1] = fixture_ino(&fx, "dir/one");
+	view_used_restart(fx.view, note_inode, &told);
+	/* What was changed may be dirty, and is no candidate. */
+	assert_int_equal(told.len, sizeof(want));
+	assert_memory_equal(told.data, want, sizeof(want));
+	assert_unused("a big dir/hard dir/one dir/sub/deep dir/two other/o "
+		      "sparse suid ");
+	read_byte("big");
+	told.len = 0;
+	view_used_restart(fx.view, note_inode, &told);
+	assert_int_equal(told.len, sizeof(want[0]));
+	assert_memory_equal(told.data, want, sizeof(want[0]));
+	view_used_restart(fx.view, NULL, NULL);
+}
+
 /* --- what outlives what --- */
 
 static void test_reopen(void **state)
@@ -315,6 +350,7 @@ int main(void)
 		FRESH(test_not_valid),
 		FRESH(test_cut_short),
 		FRESH(test_no_note),
+		FRESH(test_counting_anew),
 		FIXTURE_TEST(test_no_base, fixture_setup_empty, &fx),
 		FRESH(test_leave_out),
 		FRESH(test_changed_directories_stay),

@@ -140,6 +140,29 @@ unused() {
 	[ -e m/one ]
 }
 
+@test "run --only-used counts from its own beginning in a mount that was there" {
+	larder import -q base --name demo --key one
+	run -0 larder run --name demo --path m --key two -- \
+		cat m/one m/two m/dir/file
+	echo changed >m/bin/script
+	[ "$(unused)" = 'bin/true dir/link dir/sub/file gone/deep/file linked' ]
+	# Without it, nothing is forgotten.
+	larder run --name demo --path m --key three -- cat m/linked
+	[ "$(unused)" = 'bin/true dir/sub/file gone/deep/file' ]
+
+	# What the kernel still has of a file is no reason to call it unread.
+	run -0 --separate-stderr larder run --only-used --name demo --path m \
+		--key four -- cat m/one m/symlink
+	[ "$output" = $'one\ntwo' ]
+	[[ $stderr == *'left out 6 files'* ]]
+	[ "$(cd m && find . -type f | sort | paste -sd' ')" = \
+		'./bin/script ./empty ./one ./two' ]
+	[ "$(cat m/bin/script)" = changed ]
+	# One that is skipped counts nothing.
+	run -0 larder run --only-used --name demo --path m --key four -- false
+	[ -z "$(unused)" ]
+}
+
 @test "run --only-used with several directories" {
 	both() {
 		larder run --name demo --path a --path b --key "$@"
