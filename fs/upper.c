@@ -195,6 +195,17 @@ static void forget_requests(struct upper *u)
 			    "the log");
 }
 
+/* Damage has taken the rest of a file: what there is of it would show zeros
+ * where that was. */
+static void drop_part(struct upper *u)
+{
+	struct inode *i = inodes_get(&u->inodes, u->part);
+
+	if (i)
+		upper_drop(u, i);
+	u->part = 0;
+}
+
 /* 1: the log was cut off, and is to be opened again. */
 static int open_once(struct upper *u, const struct upper_options *opt,
 		     bool *ret_damaged)
@@ -205,6 +216,8 @@ static int open_once(struct upper *u, const struct upper_options *opt,
 	if (r == 0 && opt->dirfd >= 0)
 		r = log_open(opt->dirfd, replay, u, &u->log, ret_damaged);
 	u->is_unsure = false;
+	if (r == 0)
+		drop_part(u);
 	if (r == 0)
 		r = *ret_damaged ? upper_loss_settle(u) : upper_unsure_check(u);
 	if (r != 0)

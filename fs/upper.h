@@ -92,7 +92,9 @@ struct upper {
 	struct upper_loss *loss;
 	struct upper_lost *lost;
 
-	/* While the log is opened: from records that no sync covered. */
+	/* While the log is opened: the file whose checkpoint is not whole yet;
+	 * from records that no sync covered. */
+	uint64_t part;
 	bool is_unsure; /* the record being applied */
 	struct upper_unsure *unsure;
 	size_t nunsure, cap_unsure;

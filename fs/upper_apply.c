@@ -459,6 +459,9 @@ static int apply_item(struct upper *u, const struct item *item,
 	case ITEM_REQUESTS:
 		upper_requests_apply(u, &item->requests);
 		return 0;
+	case ITEM_PART:
+		u->part = item->part;
+		return 0;
 	}
 	return -EBADMSG;
 }
@@ -545,6 +548,7 @@ static int reserve_item(struct upper *u, const struct item *item,
 	case ITEM_COMMITTED:
 	case ITEM_STATE:
 	case ITEM_REQUESTS:
+	case ITEM_PART:
 		return 0;
 	}
 	return -EBADMSG;

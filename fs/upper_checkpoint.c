@@ -14,7 +14,6 @@
 #include "view.h"
 
 #define RECORD_BYTES (256u << 10)
-#define RECORD_BYTES_MAX (LOG_ITEMS_MAX / 2)
 #define DUE_BYTES (UINT64_C(256) << 20)
 #define DUE_RECORDS 200000u
 #define STALE_BYTES (UINT64_C(32) << 20)
@@ -25,6 +24,8 @@ struct writer {
 	struct log_checkpoint *c;
 	struct buf items;
 	const bool *trees; /* those that something refers to */
+	uint64_t ino;	   /* of the file that is being written; 0: none */
+	bool parted;	   /* ... and some of it is in earlier records */
 };
 
 struct job {
@@ -43,17 +44,22 @@ static int flush(struct writer *w)
 	return r;
 }
 
+/* Between two records of one file stands that it goes on: what is read of a
+ * damaged checkpoint must have no half of a file, which would show zeros for
+ * the rest. */
 static int put(struct writer *w, const struct item *item)
 {
-	item_put(&w->items, item);
-	return w->items.len < RECORD_BYTES_MAX ? 0 : flush(w);
-}
+	const struct item part = { .type = ITEM_PART, .part = w->ino };
+	int r = 0;
 
-/* Between two inodes or names: what is read of a damaged checkpoint has no
- * half of a file, which would show zeros for the rest. */
-static int put_end(struct writer *w)
-{
-	return w->items.len < RECORD_BYTES ? 0 : flush(w);
+	if (w->items.len >= RECORD_BYTES) {
+		w->parted = w->ino != 0;
+		if (w->parted)
+			item_put(&w->items, &part);
+		r = flush(w);
+	}
+	item_put(&w->items, item);
+	return r;
 }
 
 static int put_state(struct writer *w)
@@ -122,23 +128,28 @@ static int put_blob(struct writer *w, enum item_type type, uint64_t ino,
 static int put_inode(struct writer *w, const struct inode *i)
 {
 	struct item item = { .type = ITEM_INODE };
+	const struct item whole = { .type = ITEM_PART };
 	int r;
 
 	item.inode = i->m;
 	r = put(w, &item);
+	w->ino = i->m.ino;
 	if (r == 0 && S_ISREG(i->m.mode))
 		r = put_extents(w, i);
 	if (r == 0 && S_ISLNK(i->m.mode) && i->target)
 		r = put_blob(w, ITEM_TARGET, i->m.ino, i->target);
 	if (r == 0 && i->xattrs)
 		r = put_blob(w, ITEM_XATTRS, i->m.ino, i->xattrs);
-	return r < 0 ? r : put_end(w);
+	w->ino = 0;
+	if (r == 0 && w->parted)
+		r = put(w, &whole);
+	w->parted = false;
+	return r;
 }
 
 static int put_name(struct writer *w, const struct name *n)
 {
 	struct item item = { .type = ITEM_NAME };
-	int r;
 
 	item.name = (struct item_name){ .parent = n->parent,
 					.ino = n->ino,
@@ -146,8 +157,7 @@ static int put_name(struct writer *w, const struct name *n)
 					.epoch = n->epoch,
 					.len = n->len,
 					.text = n->text };
-	r = put(w, &item);
-	return r < 0 ? r : put_end(w);
+	return put(w, &item);
 }
 
 static int put_all(struct writer *w)

@@ -134,6 +134,9 @@ void item_put(struct buf *b, const struct item *item)
 		buf_put(b, item->requests.list,
 			item->requests.count * ITEM_REQUEST_BYTES);
 		break;
+	case ITEM_PART:
+		buf_put_u64(b, item->part);
+		break;
 	}
 }
 
@@ -351,6 +354,9 @@ static bool take_fields(struct cursor *c, struct item *item)
 		return take_state(c, &item->state);
 	case ITEM_REQUESTS:
 		return take_requests(c, &item->requests);
+	case ITEM_PART:
+		item->part = cursor_u64(c);
+		return true;
 	}
 	return false;
 }

@@ -23,6 +23,8 @@
  *	EPOCH	   u32: changes from now on belong to this epoch
  *	COMMITTED  tree, epoch u32: what changed up to the epoch is in the tree
  *	STATE	   next_ino, next_seq u64; epoch, changed u32 (checkpoints)
+ *	PART	   ino u64: more of this file is in the next record; 0: the file is
+ *		   whole now (checkpoints)
  *	REQUESTS   u8 count, then unique, ino u64 of each: all that are in the log
  *		   and may not be answered
  */
@@ -54,6 +56,7 @@ enum item_type {
 	ITEM_COMMITTED,
 	ITEM_STATE,
 	ITEM_REQUESTS,
+	ITEM_PART,
 };
 
 #define ITEM_REQUESTS_MAX 64
@@ -121,6 +124,7 @@ struct item {
 		struct item_committed committed;
 		struct item_state state;
 		struct item_requests requests;
+		uint64_t part;
 	};
 };
 

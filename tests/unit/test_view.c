@@ -1357,32 +1357,78 @@ static void corrupt(const char *name, off_t off, bool cut)
 
 static off_t size_of(const char *name);
 
-/* A file of many pieces, and a checkpoint that is damaged among them: none of
- * it is shown as zeros. The base has the name, so the file is found. */
+enum { PIECES = 12000, PIECE_STEP = 8192 };
+
+static void put_pieces(void)
+{
+	uint32_t piece[16];
+	unsigned k, i;
+
+	for (k = 0; k < PIECES; k++) {
+		for (i = 0; i < 16; i++)
+			piece[i] = k + 1;
+		assert_int_equal(ops->write(&fx, "big", piece, sizeof(piece),
+					    (uint64_t)k * PIECE_STEP),
+				 sizeof(piece));
+	}
+}
+
+/* A file of so many pieces that it takes several records of a checkpoint. */
+static void test_checkpoint_of_many_pieces(void **state)
+{
+	uint32_t got[16];
+	unsigned k, turn;
+
+	(void)state;
+	put_pieces();
+	for (turn = 0; turn < 2; turn++) {
+		fixture_view_close(&fx);
+		assert_true(size_of("checkpoint") > 2 * (256 << 10));
+		fixture_view_open(&fx);
+		assert_false(fx.damaged);
+		for (k = 0; k < PIECES; k++) {
+			assert_int_equal(ops->read(&fx, "big", got, sizeof(got),
+						   (uint64_t)k * PIECE_STEP),
+					 sizeof(got));
+			assert_int_equal(got[0], k + 1);
+			assert_int_equal(got[15], k + 1);
+		}
+		force_checkpoint();
+	}
+}
+
+static void assert_no_zeros(void)
+{
+	uint32_t got[16];
+	unsigned k;
+
+	for (k = 0; k < PIECES; k++)
+		if (ops->read(&fx, "big", got, sizeof(got),
+			      (uint64_t)k * PIECE_STEP) > 0)
+			assert_int_not_equal(got[0], 0);
+}
+
+/* The same, damaged in any of these records: none of it is shown as zeros.
+ * The base has the name, so the file is found. */
 static void test_flipped_checkpoint(void **state)
 {
-	enum { PIECES = 6000, STEP = 8192 };
-	uint32_t want[16], got[16];
-	unsigned k, i;
-	ssize_t n;
+	unsigned parts = 12, k;
+	off_t at;
 
 	(void)state;
 	log_set_level((enum log_level)0);
-	for (k = 0; k < PIECES; k++) {
-		for (i = 0; i < 16; i++)
-			want[i] = k + 1;
-		assert_int_equal(ops->write(&fx, "big", want, sizeof(want),
-					    (uint64_t)k * STEP),
-				 sizeof(want));
-	}
-	fixture_view_close(&fx);
-	corrupt("checkpoint", size_of("checkpoint") - 20000, false);
-	fixture_view_open(&fx);
-	assert_true(fx.damaged);
-	for (k = 0; k < PIECES; k++) {
-		n = ops->read(&fx, "big", got, sizeof(got), (uint64_t)k * STEP);
-		if (n > 0)
-			assert_int_not_equal(got[0], 0);
+	put_pieces();
+	for (k = 1; k < parts; k++) {
+		fixture_view_close(&fx);
+		at = size_of("checkpoint") / parts * k;
+		corrupt("checkpoint", at, false);
+		fixture_view_open(&fx);
+		assert_true(fx.damaged);
+		assert_no_zeros();
+		fixture_view_close(&fx);
+		corrupt("checkpoint", at, false); /* as it was */
+		fixture_view_open(&fx);
+		assert_false(fx.damaged);
 	}
 	log_set_level(LOG_LEVEL_INFO);
 }
@@ -1542,6 +1588,7 @@ int main(void)
 		cmocka_unit_test(test_append_failure),
 		EMPTY(test_truncated_log),
 		EMPTY(test_flipped_log),
+		BASE(test_checkpoint_of_many_pieces),
 		BASE(test_flipped_checkpoint),
 		EMPTY(test_space_comes_back),
 	};
