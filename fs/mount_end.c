@@ -113,16 +113,15 @@ void *mount_reaper_main(void *arg)
 
 /* --- umount --- */
 
-/* So that the changes go even if this process dies in the middle. Where that
- * cannot be noted, on a full disk, the umount is worth more. */
-static void mark_discard(const struct mount *mnt, bool discard)
+/* So that what is to go goes even if this process dies in the middle. Where
+ * that cannot be noted, on a full disk, the umount is worth more. */
+static void mark(const struct mount *mnt, enum mount_mark mark)
 {
-	int r = mount_state_discard(mnt->mounts->dirfd, mnt->state.id, discard);
+	int r = mount_state_mark(mnt->mounts->dirfd, mnt->state.id, mark);
 
 	if (r < 0)
-		log_warn(r, "noting that the changes of %s are %s",
-			 mnt->state.dir,
-			 discard ? "discarded" : "not discarded");
+		log_warn(r, "noting what is to become of the changes of %s",
+			 mnt->state.dir);
 }
 
 static void set_unmounting(struct mount *mnt, bool unmounting, bool discard)
@@ -181,25 +180,26 @@ static int umount_acquired(struct mount *mnt, bool lazy, bool discard,
 			   struct mounts_error *err)
 {
 	struct view_stats stats;
+	bool changed;
 	int r;
 
 	view_stats(mnt->view, &stats);
-	if (discard) {
-		mark_discard(mnt, true);
+	changed = stats.dirty || stats.damaged;
+	if (discard || !changed) {
+		mark(mnt, discard ? MOUNT_MARK_DISCARD : MOUNT_MARK_UNMOUNT);
 		(void)fault_check("umount.marked");
 	}
 	set_unmounting(mnt, true, discard);
 	r = umount_in_kernel(mnt, lazy, err);
 	if (r < 0) {
 		set_unmounting(mnt, false, false);
-		if (discard)
-			mark_discard(mnt, false);
+		if (discard || !changed)
+			mark(mnt, MOUNT_MARK_NONE);
 		return r;
 	}
 	(void)fault_check("umount.unmounted");
 	*ret_gone = wait_ended(mnt, lazy);
-	*ret_kept = *ret_gone ? mnt->kept :
-				!discard && (stats.dirty || stats.damaged);
+	*ret_kept = *ret_gone ? mnt->kept : !discard && changed;
 	set_unmounting(mnt, false, discard);
 	return 0;
 }

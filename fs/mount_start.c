@@ -18,6 +18,7 @@
 #include "store/gc.h"
 
 #include "mounts_internal.h"
+#include "upper_trees.h"
 #include "used.h"
 
 /* --- the view --- */
@@ -229,7 +230,8 @@ int mount_start(struct mount *mnt, struct mounts_error *err)
 	int fd = -1, r;
 
 	/* Before it can be written to: from here on, what it has counts. */
-	r = mount_state_discard(mnt->mounts->dirfd, mnt->state.id, false);
+	r = mount_state_mark(mnt->mounts->dirfd, mnt->state.id,
+			     MOUNT_MARK_NONE);
 	if (r < 0)
 		return mounts_fail(err, r, 1,
 				   "the changes of %s cannot be taken back "
@@ -380,22 +382,22 @@ static int adopt_one(void *arg, const char *id, const char *dir,
 	return 0;
 }
 
-/* The worker before died in an umount that was to discard the changes. It has
- * happened where the mount is at its directory no more; else it has not, and
- * what is there counts. */
-static int settle_discard(void *arg, struct mount *mnt)
+/* The worker before died in an umount. It has happened where the mount is at
+ * its directory no more; else it has not, and what is there counts. */
+static int settle_mark(void *arg, struct mount *mnt)
 {
 	struct mounts *m = arg;
+	enum mount_mark mark = mount_state_get_mark(m->dirfd, mnt->state.id);
 	int r;
 
-	if (!mount_state_is_discarded(m->dirfd, mnt->state.id))
+	if (mark == MOUNT_MARK_NONE)
 		return 0;
 	if (!mount_check_taken(mnt->state.dir)) {
 		LOCK_SCOPE(&m->lock);
-		mnt->discard = true;
+		mnt->discard = mark == MOUNT_MARK_DISCARD;
 		return 0;
 	}
-	r = mount_state_discard(m->dirfd, mnt->state.id, false);
+	r = mount_state_mark(m->dirfd, mnt->state.id, MOUNT_MARK_NONE);
 	return r < 0 ? log_error(r,
 				 "taking the changes of %s back from being "
 				 "discarded",
@@ -403,17 +405,27 @@ static int settle_discard(void *arg, struct mount *mnt)
 		       0;
 }
 
+static bool is_clean(const struct mounts *m, const struct mount_state *s)
+{
+	_cleanup_close_ int fd = -1;
+
+	return mount_state_open(m->dirfd, s->id, &fd) == 0 &&
+	       upper_is_clean(fd);
+}
+
 /* The same of what nobody serves any more: a dead mount that is still at its
- * directory was not unmounted. */
-static bool is_used(void *arg, const struct mount_state *s)
+ * directory was not unmounted. Between the mark and the umount something may
+ * have been changed. */
+static bool is_needed(void *arg, const struct mount_state *s,
+		      enum mount_mark mark)
 {
 	struct mounts *m = arg;
 
 	if (mounts_has_id(m, s->id))
 		return true;
 	if (!mount_check_taken(s->dir))
-		return false;
-	(void)mount_state_discard(m->dirfd, s->id, false);
+		return mark == MOUNT_MARK_UNMOUNT && !is_clean(m, s);
+	(void)mount_state_mark(m->dirfd, s->id, MOUNT_MARK_NONE);
 	return true;
 }
 
@@ -423,8 +435,8 @@ int mounts_adopt(struct mounts *m)
 
 	/* Only once they are served can anybody look at a directory. */
 	if (r == 0)
-		r = mounts_each(m, settle_discard, m);
+		r = mounts_each(m, settle_mark, m);
 	if (r == 0)
-		mount_state_sweep_discarded(m->dirfd, is_used, m);
+		mount_state_sweep_marked(m->dirfd, is_needed, m);
 	return r;
 }

@@ -62,17 +62,23 @@ int mount_state_open(int mountsfd, const char *id, int *ret_fd);
 int mount_state_load(int mountsfd, const char *id, struct mount_state *ret);
 
 /*
- * That the upper of <id>/ is being dropped, whatever becomes of the process: set
- * before the kernel is told to unmount. _sweep_discarded() removes those whose
- * process died before it could, for which `used` says no; any that is mounted
- * again loses the mark first.
+ * What is to become of the upper of <id>/ by an umount, whatever becomes of the
+ * process: set before the kernel is told to unmount. _sweep_marked() removes
+ * those whose process died before it could, for which `needed` says no; any
+ * that is mounted again loses its mark first.
  */
-int mount_state_discard(int mountsfd, const char *id, bool discard);
-bool mount_state_is_discarded(int mountsfd, const char *id);
-void mount_state_sweep_discarded(int mountsfd,
-				 bool (*used)(void *arg,
-					      const struct mount_state *s),
-				 void *arg);
+enum mount_mark {
+	MOUNT_MARK_NONE,
+	MOUNT_MARK_UNMOUNT, /* it goes if nothing was changed */
+	MOUNT_MARK_DISCARD, /* it goes */
+};
+int mount_state_mark(int mountsfd, const char *id, enum mount_mark mark);
+enum mount_mark mount_state_get_mark(int mountsfd, const char *id);
+void mount_state_sweep_marked(int mountsfd,
+			      bool (*needed)(void *arg,
+					     const struct mount_state *s,
+					     enum mount_mark mark),
+			      void *arg);
 
 /* All states on disk; those that cannot be read are said and passed over. */
 int mount_state_each(int mountsfd,

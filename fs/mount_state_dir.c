@@ -25,7 +25,9 @@
 #include "mount_state.h"
 
 #define STATE_FILE "mount.json"
-#define DISCARD_FILE "discard" /* empty; what it means is its being there */
+/* Both are empty; what they mean is their being there. */
+#define UNMOUNT_FILE "unmount"
+#define DISCARD_FILE "discard"
 #define STATE_MAX (1u << 20)
 
 /* --- temporary names --- */
@@ -174,29 +176,48 @@ int mount_state_load(int mountsfd, const char *id, struct mount_state *ret)
 	return 0;
 }
 
-int mount_state_discard(int mountsfd, const char *id, bool discard)
-{
-	_cleanup_close_ int fd = -1, mark = -1;
-	int r;
+/* --- marks --- */
 
-	r = mount_state_open(mountsfd, id, &fd);
-	if (r < 0)
-		return r;
-	if (!discard)
-		return unlinkat(fd, DISCARD_FILE, 0) < 0 && errno != ENOENT ?
-			       -errno :
-			       0;
-	mark = openat(fd, DISCARD_FILE,
-		      O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+static int mark_set(int fd, const char *name, bool set)
+{
+	_cleanup_close_ int mark = -1;
+
+	if (!set)
+		return unlinkat(fd, name, 0) < 0 && errno != ENOENT ? -errno :
+								      0;
+	mark = openat(fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+		      0600);
 	return mark < 0 ? -errno : 0;
 }
 
-bool mount_state_is_discarded(int mountsfd, const char *id)
+static bool mark_is_set(int fd, const char *name)
+{
+	return faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int mount_state_mark(int mountsfd, const char *id, enum mount_mark mark)
+{
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	r = mount_state_open(mountsfd, id, &fd);
+	if (r == 0)
+		r = mark_set(fd, DISCARD_FILE, mark == MOUNT_MARK_DISCARD);
+	if (r == 0)
+		r = mark_set(fd, UNMOUNT_FILE, mark == MOUNT_MARK_UNMOUNT);
+	return r;
+}
+
+enum mount_mark mount_state_get_mark(int mountsfd, const char *id)
 {
 	_cleanup_close_ int fd = -1;
 
-	return mount_state_open(mountsfd, id, &fd) == 0 &&
-	       faccessat(fd, DISCARD_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	if (mount_state_open(mountsfd, id, &fd) < 0)
+		return MOUNT_MARK_NONE;
+	if (mark_is_set(fd, DISCARD_FILE))
+		return MOUNT_MARK_DISCARD;
+	return mark_is_set(fd, UNMOUNT_FILE) ? MOUNT_MARK_UNMOUNT :
+					       MOUNT_MARK_NONE;
 }
 
 /* --- all of them --- */
@@ -230,39 +251,42 @@ int mount_state_each(int mountsfd,
 	return r;
 }
 
-struct discarded {
+struct marked {
 	int mountsfd;
-	bool (*used)(void *arg, const struct mount_state *s);
+	bool (*needed)(void *arg, const struct mount_state *s,
+		       enum mount_mark mark);
 	void *arg;
 };
 
-static int discarded_remove(void *arg, const struct mount_state *s)
+static int marked_remove(void *arg, const struct mount_state *s)
 {
-	const struct discarded *d = arg;
+	const struct marked *m = arg;
+	enum mount_mark mark = mount_state_get_mark(m->mountsfd, s->id);
 	int r;
 
-	if (!mount_state_is_discarded(d->mountsfd, s->id) || d->used(d->arg, s))
+	if (mark == MOUNT_MARK_NONE || m->needed(m->arg, s, mark))
 		return 0;
-	r = mount_state_remove(d->mountsfd, s->id);
+	r = mount_state_remove(m->mountsfd, s->id);
 	if (r < 0)
-		log_warn(r, "removing the discarded changes of %s", s->dir);
+		log_warn(r, "removing what %s has left", s->dir);
 	else
-		log_info("removed the changes of %s, which were being "
-			 "discarded when the daemon died",
+		log_info("removed what %s has left, which was being unmounted "
+			 "when the daemon died",
 			 s->dir);
 	return 0;
 }
 
-void mount_state_sweep_discarded(int mountsfd,
-				 bool (*used)(void *arg,
-					      const struct mount_state *s),
-				 void *arg)
+void mount_state_sweep_marked(int mountsfd,
+			      bool (*needed)(void *arg,
+					     const struct mount_state *s,
+					     enum mount_mark mark),
+			      void *arg)
 {
-	struct discarded d = { mountsfd, used, arg };
-	int r = mount_state_each(mountsfd, discarded_remove, &d);
+	struct marked m = { mountsfd, needed, arg };
+	int r = mount_state_each(mountsfd, marked_remove, &m);
 
 	if (r < 0)
-		log_warn(r, "looking for discarded changes");
+		log_warn(r, "looking for what umounts have left");
 }
 
 static uint64_t dir_bytes(int atfd, const char *name)

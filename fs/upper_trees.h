@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which trees an upper on disk needs, told from its log without opening it: for
- * who decides what of the store may go. The log may be in use. Any thread.
+ * What an upper on disk needs and whether it holds anything, told from its log
+ * without opening it: for who decides what of the store, or of what mounts left,
+ * may go. The log may be in use. Any thread.
  */
 #ifndef LARDER_FS_UPPER_TREES_H
 #define LARDER_FS_UPPER_TREES_H
+
+#include <stdbool.h>
 
 #include "store/digest.h"
 
@@ -16,5 +19,9 @@
  */
 int upper_trees(int dirfd, int (*each)(void *arg, const struct digest *catalog),
 		void *arg);
+
+/* Whether the log in `dirfd` surely says of nothing that was changed since the
+ * mount began or since its last commit. False where that cannot be told. */
+bool upper_is_clean(int dirfd);
 
 #endif

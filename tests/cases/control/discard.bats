@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 #
-# umount --discard, and the worker, or all of the daemon, dies in the middle:
-# either nothing has happened, or the changes are gone. Nothing is left that
-# nobody asked to keep.
+# umount --discard, or umount of a mount without changes, and the worker, or
+# all of the daemon, dies in the middle: either nothing has happened, or what
+# was there is gone. Nothing is left that nobody asked to keep.
 
 load ../helpers
 
@@ -96,6 +96,63 @@ nothing_is_kept() {
 	done
 	wait "$umount" || true
 	wait_until -t 60 no_daemon "$BATS_TEST_TMPDIR"
+	nothing_is_kept
+}
+
+@test "nothing was changed, and the worker dies when the kernel has unmounted" {
+	LARDER_FAULT=umount.unmounted:1:kill larder daemon start -q
+	larder mount -q --empty m
+	[ -z "$(ls m)" ]
+	worker=$(larder status --json | jq .worker_pid)
+	run ! larder umount m
+	wait_until worker_is_new "$worker"
+	run ! mountpoint -q m
+	wait_until nothing_is_kept
+}
+
+@test "all was committed, and the worker dies when the kernel has unmounted" {
+	mount_with_changes umount.unmounted
+	larder commit -q m --name kept --key one
+	worker=$(larder status --json | jq .worker_pid)
+	run ! larder umount m
+	wait_until worker_is_new "$worker"
+	wait_until nothing_is_kept
+}
+
+@test "changes that are to be kept are kept when the worker dies" {
+	mount_with_changes umount.unmounted
+	larder commit -q m --name kept --key one
+	echo more >m/more
+	worker=$(larder status --json | jq .worker_pid)
+	run ! larder umount m
+	wait_until worker_is_new "$worker"
+	[ "$(kept)" -eq 1 ]
+	larder daemon stop -q
+	[ "$(kept)" -eq 1 ]
+	larder mount -q --resume m
+	[ "$(cat m/file m/more)" = $'changed\nmore' ]
+}
+
+@test "changes made behind the look whether there are any are kept" {
+	LARDER_FAULT=umount.marked:1:kill larder daemon start -q
+	larder mount -q --empty m
+	worker=$(larder status --json | jq .worker_pid)
+	pid=$(larder status --json | jq .pid)
+	run ! larder umount m
+	wait_until worker_is_new "$worker"
+	# As if this had come between the mark and the umount.
+	echo changed >m/file
+	kill -STOP "$pid"
+	touch "$(echo "$XDG_STATE_HOME"/larder/mounts/*)/unmount"
+	for pid in $(daemon_pids "$BATS_TEST_TMPDIR"); do
+		kill -KILL "$pid"
+	done
+	wait_until -t 60 no_daemon "$BATS_TEST_TMPDIR"
+	fusermount3 -uz m
+	[ "$(kept)" -eq 1 ]
+	larder mount -q --resume m
+	[ "$(cat m/file)" = changed ]
+	larder umount -q --discard m
 	nothing_is_kept
 }
 
