@@ -13,7 +13,7 @@ SETUP_BUILD=(
 SETUP_TESTS=(
 	libcmocka-dev bats clang-format git attr acl jq libcap2-bin mount
 	nginx openssl
-	passwd procps python3-minimal rsync sqlite3 squashfs-tools
+	passwd procps python3-minimal rsync shellcheck sqlite3 squashfs-tools
 	squashfs-tools-ng stress-ng xz-utils zstd
 )
 SETUP_CLANG=(clang libclang-rt-14-dev)
