@@ -11,7 +11,8 @@ SETUP_BUILD=(
 	libjansson-dev libarchive-dev libyaml-dev libcurl4-openssl-dev
 )
 SETUP_TESTS=(
-	libcmocka-dev bats clang-format git attr acl jq libcap2-bin mount
+	libcmocka-dev bats clang-format git attr acl iproute2 jq libcap2-bin
+	mount
 	nginx openssl
 	passwd procps python3-minimal rsync shellcheck sqlite3 squashfs-tools
 	squashfs-tools-ng stress-ng xz-utils zstd
