@@ -188,9 +188,7 @@ static int frames_keep(struct range *rg)
 	if (rg->n_good == 0)
 		return 0;
 	offs = calloc(rg->n_good, sizeof(*offs));
-	if (!offs)
-		return -ENOMEM;
-	r = frames_write(rg, offs);
+	r = offs ? frames_write(rg, offs) : -ENOMEM;
 	if (r == 0)
 		r = sparse_mark(rg->sparse, offs, rg->n_good);
 	if (r == 0) {
@@ -201,12 +199,21 @@ static int frames_keep(struct range *rg)
 	return r;
 }
 
+static void range_keep(struct range *rg)
+{
+	int r = frames_keep(rg);
+
+	if (r < 0 && r != -ENOMEM)
+		log_warn(r, "chunks that were fetched cannot be kept");
+}
+
 /* What a tier has given so far is worth nothing, but for the frames that were
- * good. */
+ * good: they are kept before the next tier's bytes take their place. */
 static int range_begin(void *arg)
 {
 	struct range *rg = arg;
 
+	range_keep(rg);
 	rg->got = 0;
 	rg->next = rg->first;
 	rg->bad = false;
@@ -229,7 +236,7 @@ static int range_data(void *arg, const void *data, size_t len)
 static int range_check(void *arg)
 {
 	struct range *rg = arg;
-	int kept, r = 0;
+	int r = 0;
 
 	if (rg->got != rg->len)
 		return -EBADMSG;
@@ -241,9 +248,7 @@ static int range_check(void *arg)
 	if (!rg->sparse) /* whole by now */
 		return 0;
 	r = frames_check(rg);
-	kept = frames_keep(rg);
-	if (kept < 0 && kept != -ENOMEM)
-		log_warn(kept, "chunks that were fetched cannot be kept");
+	range_keep(rg);
 	if (r < 0)
 		return r;
 	return rg->bad ? -EBADMSG : 0;
@@ -312,7 +317,9 @@ static int range_get(struct range *rg)
 
 	if (r < 0)
 		return r;
-	return lazy_stream(rg->lt, rg->call, pack, rg->off, rg->len, &want);
+	r = lazy_stream(rg->lt, rg->call, pack, rg->off, rg->len, &want);
+	range_keep(rg); /* what came before the last tier failed */
+	return r;
 }
 
 static int range_run(struct lazy_job *job, struct lazy_room *room,
