@@ -215,6 +215,7 @@ static int find_there(struct control_call *call, struct entry *ret_entry)
 	_cleanup_control_remote_ struct control_remote cr = { .chain = NULL };
 	_cleanup_entry_ struct entry e = ENTRY_INIT;
 	struct entry_ref ref;
+	unsigned from = 0;
 	const char *text;
 	int r = control_remote_open(call, &cr);
 
@@ -222,11 +223,13 @@ static int find_there(struct control_call *call, struct entry *ret_entry)
 		r = control_entry_ref(call, &ref, &text);
 	if (r < 0 || !control_remote_can(&cr, CHAIN_READ))
 		return r < 0 ? r : -ENOENT;
+	cr.remote.from = &from;
 	r = remote_find_ref(&cr.remote, &ref, &e);
 	if (r == 0)
 		r = lazy_remote_bring(&cr.remote, &e);
 	if (r < 0)
 		return r == -ECANCELED || r == -EKEYREJECTED ? r : -ENOENT;
+	control_fill_above(call, &cr, from, &e);
 	*ret_entry = e;
 	e = (struct entry)ENTRY_INIT;
 	return 0;

@@ -88,11 +88,13 @@ void control_lookup_release(struct control_lookup *l)
 /* --- the order --- */
 
 struct search {
+	struct control_call *call;
 	struct index *ix;
 	const struct remote *remote; /* NULL: the store alone */
 	const struct control_remote *tiers;
 	const struct control_lookup *l;
 	struct control_found *found;
+	unsigned from; /* the tier that had what was found last */
 };
 
 /* Takes what a rule has found (`r`) where it serves. 0: it does; -ENOENT: the
@@ -128,6 +130,8 @@ static int take_remote(struct search *s, int r, const char *outcome,
 		r = lazy_remote_bring(s->remote, e);
 		if (r < 0)
 			entry_release(e);
+		else
+			control_fill_above(s->call, s->tiers, s->from, e);
 	}
 	if (r < 0)
 		return r == -ECANCELED ? r : -ENOENT;
@@ -174,6 +178,11 @@ static int by_prefix(struct search *s)
 			 "begins with %s",
 			 prefix);
 		r = take(s, r, "partial", "prefix");
+		if (r == -ENOENT && s->remote) {
+			r = remote_find_prefix(s->remote, l->name, prefix,
+					       &s->found->entry);
+			r = take_remote(s, r, "partial", "prefix");
+		}
 		if (r != -ENOENT)
 			return r;
 	}
@@ -233,8 +242,11 @@ int control_lookup(struct control_call *call, const struct control_lookup *l,
 	static int (*const rules[])(struct search * s) = { by_key, by_prefix,
 							   by_branch, by_name };
 	_cleanup_control_remote_ struct control_remote cr = { .chain = NULL };
-	struct search s = { store_index(call->config->store), NULL, &cr, l,
-			    ret_found };
+	struct search s = { .call = call,
+			    .ix = store_index(call->config->store),
+			    .tiers = &cr,
+			    .l = l,
+			    .found = ret_found };
 	int r;
 
 	*ret_found =
@@ -242,6 +254,7 @@ int control_lookup(struct control_call *call, const struct control_lookup *l,
 	r = control_remote_open(call, &cr);
 	if (r < 0)
 		return r;
+	cr.remote.from = &s.from;
 	if (control_remote_can(&cr, CHAIN_READ))
 		s.remote = &cr.remote;
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {

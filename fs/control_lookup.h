@@ -9,8 +9,8 @@
  *	name	the newest of any branch
  *	none	there is none: a miss
  *
- * Each rule asks the store and then, but for prefixes, the call's tiers; what
- * a tier has is brought into the store. Any thread. Private to control*.c.
+ * Each rule asks the store and then the call's tiers; what a tier has is brought
+ * into the store, and in the background into those above that tier. Any thread. Private to control*.c.
  */
 #ifndef LARDER_FS_CONTROL_LOOKUP_H
 #define LARDER_FS_CONTROL_LOOKUP_H

@@ -11,6 +11,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
+#include "store/base/log.h"
 
 #include "control_trust.h"
 
@@ -133,7 +134,7 @@ static int upload_to(struct control_call *call, const struct control_remote *cr,
 	struct remote_result res = { 0 };
 	char why[TIER_WHY_MAX] = "the upload queue cannot be written";
 	uint64_t id;
-	int r = uploads_add(u, e, cr->chain, i, json_array_get(cr->tiers, i),
+	int r = uploads_add(u, e, cr->chain, i, cr->tiers,
 			    control_flag(call, "force"), &id);
 
 	if (r == 0 && !wait) {
@@ -198,6 +199,26 @@ void control_upload(struct control_call *call, struct entry *e, json_t *result)
 	json_object_set(result, "uploads", list);
 }
 
+void control_fill_above(struct control_call *call,
+			const struct control_remote *cr, unsigned from,
+			const struct entry *e)
+{
+	const unsigned both = CHAIN_READ | CHAIN_WRITE;
+
+	for (unsigned i = 0; i < from && i < chain_count(cr->chain); i++) {
+		uint64_t id;
+		int r;
+
+		if ((chain_access(cr->chain, i) & both) != both)
+			continue;
+		r = uploads_add(call->config->uploads, e, cr->chain, i,
+				cr->tiers, false, &id);
+		if (r < 0)
+			log_warn(r, "%s@%s is not put into tier %s", e->name,
+				 e->key, chain_name(cr->chain, i));
+	}
+}
+
 static int method_push(struct control_call *call, json_t **ret_result)
 {
 	_cleanup_control_remote_ struct control_remote cr = { .chain = NULL };
@@ -249,9 +270,11 @@ static int method_pull(struct control_call *call, json_t **ret_result)
 	struct remote_result res = { 0 };
 	char why[TIER_WHY_MAX] = "";
 	int64_t start = clock_mono_ns();
+	unsigned from = 0;
 	int r = open_for(call, CHAIN_READ, &cr);
 
 	cr.remote.why = why;
+	cr.remote.from = &from;
 	if (r == 0)
 		r = find_remote(call, &cr, &e);
 	if (r < 0)
@@ -259,6 +282,7 @@ static int method_pull(struct control_call *call, json_t **ret_result)
 	r = remote_pull(&cr.remote, &e, &res);
 	if (r < 0)
 		return fail(call, r, NULL, e.name, why);
+	control_fill_above(call, &cr, from, &e);
 	*ret_result = json_pack(
 		"{s:o, s:i, s:i, s:I, s:I}", "entry",
 		control_entry_json(&e, false), "packs", (int)res.packs,
@@ -351,6 +375,11 @@ static int method_rm_remote(struct control_call *call, json_t **ret_result)
 		json_array_append_new(tiers,
 				      json_string(chain_name(cr.chain, i)));
 	}
+	if (json_array_size(tiers) == 0)
+		return mounts_fail(&call->err, -ENOENT, 3,
+				   "%s@%s: no tier that may be written to has "
+				   "it",
+				   e.name, e.key);
 	*ret_result = json_pack("{s:o, s:O}", "entry",
 				control_entry_json(&e, false), "tiers", tiers);
 	return 0;

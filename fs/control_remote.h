@@ -34,6 +34,12 @@ bool control_remote_can(const struct control_remote *cr, unsigned access);
  */
 void control_upload(struct control_call *call, struct entry *e, json_t *result);
 
+/* An entry that tier `from` had is put, in the background, into those before it
+ * that are read and written to: they have not got it. */
+void control_fill_above(struct control_call *call,
+			const struct control_remote *cr, unsigned from,
+			const struct entry *e);
+
 /* What is absent of an entry's tree may be had from the tiers of the call. */
 int control_offer(const struct control_remote *cr, const struct entry *e);
 

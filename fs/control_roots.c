@@ -261,7 +261,10 @@ static bool is_unchanged(const struct roots_commit *c)
 	return true;
 }
 
-static int method_commit_roots(struct control_call *call, json_t **ret_result)
+/* No mount is held any more when this returns. *ret_entry stays as it is where
+ * nothing was published. */
+static int commit_all(struct control_call *call, struct entry *ret_entry,
+		      json_t **ret_result)
 {
 	_cleanup_(
 		roots_commit_release) struct roots_commit c = { .call = call };
@@ -284,8 +287,19 @@ static int method_commit_roots(struct control_call *call, json_t **ret_result)
 	*ret_result =
 		control_join_json(&c.join, &c.entry, is_unchanged(&c), start);
 	control_put_left_out(call, &c.left_out, *ret_result);
-	control_upload(call, &c.entry, *ret_result);
+	*ret_entry = c.entry;
+	c.entry = (struct entry)ENTRY_INIT;
 	return 0;
+}
+
+static int method_commit_roots(struct control_call *call, json_t **ret_result)
+{
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	int r = commit_all(call, &e, ret_result);
+
+	if (r == 0 && e.name)
+		control_upload(call, &e, *ret_result);
+	return r;
 }
 
 const struct control_method control_roots_methods[] = {

@@ -39,6 +39,7 @@ void upload_free(struct upload *up)
 	chain_unref(up->chain);
 	entry_release(&up->entry);
 	json_decref(up->tier);
+	json_decref(up->tiers);
 	free(up);
 }
 
@@ -95,16 +96,14 @@ static int report(void *arg, const char *phase, uint64_t done_files,
 /* A chain for an item that an earlier daemon left. */
 static int find_chain(struct uploads *u, struct upload *up, char *why)
 {
-	_cleanup_(upload_json_unref) json_t *list = json_pack("[O]", up->tier);
 	char fault[TIERS_FAULT_MAX];
 	int r;
 
 	if (up->chain)
 		return 0;
-	r = list ? tiers_get(u->tiers, list, fault, &up->chain) : -ENOMEM;
+	r = tiers_get(u->tiers, up->tiers, fault, &up->chain);
 	if (r < 0)
 		snprintf(why, TIER_WHY_MAX, "%.*s", TIER_WHY_MAX - 1, fault);
-	up->index = 0;
 	return r;
 }
 
@@ -284,16 +283,15 @@ static void upload_cleanup(struct upload **up)
 }
 
 int uploads_add(struct uploads *u, const struct entry *e, struct chain *c,
-		unsigned i, const json_t *tier, bool force, uint64_t *ret_id)
+		unsigned i, const json_t *tiers, bool force, uint64_t *ret_id)
 {
 	_cleanup_(upload_cleanup) struct upload *up = NULL;
 	uint64_t id, own;
-	int r = upload_new(u, e, tier, force, &up);
+	int r = upload_new(u, e, tiers, i, force, &up);
 
 	if (r < 0)
 		return r;
 	up->chain = chain_ref(c);
-	up->index = i;
 	own = up->id;
 	r = upload_file_write(u, up);
 	if (r < 0)

@@ -32,10 +32,11 @@ int uploads_new(struct store *s, struct tiers *t, const char *state_dir,
 /* Ends what is going on; the queue stays. NULL is fine. */
 void uploads_free(struct uploads *u);
 
-/* Puts an entry in line for tier `i` of a chain, which `tier` describes; one
- * that waits there already is not put there twice. It is durable then. */
+/* Puts an entry in line for tier `i` of a chain, which was made from `tiers`:
+ * what of the entry is not here comes from the others of them. One that waits
+ * there already is not put there twice. It is durable then. */
 int uploads_add(struct uploads *u, const struct entry *e, struct chain *c,
-		unsigned i, const json_t *tier, bool force, uint64_t *ret_id);
+		unsigned i, const json_t *tiers, bool force, uint64_t *ret_id);
 
 /*
  * Waits until an upload is done or has failed once; `each` is called now and

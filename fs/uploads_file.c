@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The upload queue's files, one JSON object each: {"tenant","namespace","name",
- * "key","tier":{...},"force"}. The number in the name gives the order.
+ * "key","tier":{...},"tiers":[...],"force"}; without "tiers", as earlier versions
+ * wrote it, the tier is alone in its chain. The number in the name gives the order.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,8 +46,24 @@ bool upload_same_place(const json_t *a, const json_t *b)
 	return json_equal(one, two);
 }
 
-int upload_new(struct uploads *u, const struct entry *e, const json_t *tier,
-	       bool force, struct upload **ret_upload)
+/* A copy of the list without secrets. */
+static json_t *public_tiers(const json_t *tiers)
+{
+	json_t *copy = json_array(), *tier;
+	size_t i;
+
+	json_array_foreach(tiers, i, tier)
+	{
+		if (json_array_append_new(copy, tiers_public(tier)) < 0) {
+			json_decref(copy);
+			return NULL;
+		}
+	}
+	return copy;
+}
+
+int upload_new(struct uploads *u, const struct entry *e, const json_t *tiers,
+	       unsigned i, bool force, struct upload **ret_upload)
 {
 	struct upload *up = calloc(1, sizeof(*up));
 
@@ -54,13 +71,15 @@ int upload_new(struct uploads *u, const struct entry *e, const json_t *tier,
 		return -ENOMEM;
 	up->uploads = u;
 	up->force = force;
-	up->tier = tiers_public(tier);
+	up->index = i;
+	up->tiers = public_tiers(tiers);
+	up->tier = json_incref(json_array_get(up->tiers, i));
 	up->entry.tenant = strdup(e->tenant);
 	up->entry.namespace = strdup(e->namespace);
 	up->entry.name = strdup(e->name);
 	up->entry.key = strdup(e->key);
-	if (!up->tier || !up->entry.tenant || !up->entry.namespace ||
-	    !up->entry.name || !up->entry.key) {
+	if (!up->tiers || !up->tier || !up->entry.tenant ||
+	    !up->entry.namespace || !up->entry.name || !up->entry.key) {
 		upload_free(up);
 		return -ENOMEM;
 	}
@@ -71,10 +90,11 @@ int upload_new(struct uploads *u, const struct entry *e, const json_t *tier,
 
 int upload_file_write(struct uploads *u, const struct upload *up)
 {
-	_cleanup_(upload_json_unref) json_t *j = json_pack(
-		"{s:s, s:s, s:s, s:s, s:O, s:b}", "tenant", up->entry.tenant,
-		"namespace", up->entry.namespace, "name", up->entry.name, "key",
-		up->entry.key, "tier", up->tier, "force", up->force);
+	_cleanup_(upload_json_unref) json_t *j =
+		json_pack("{s:s, s:s, s:s, s:s, s:O, s:O, s:b}", "tenant",
+			  up->entry.tenant, "namespace", up->entry.namespace,
+			  "name", up->entry.name, "key", up->entry.key, "tier",
+			  up->tier, "tiers", up->tiers, "force", up->force);
 	_cleanup_free_ char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
 	char name[NAME_MAX_LEN];
 
@@ -102,14 +122,30 @@ static const char *word(const json_t *j, const char *name)
 	return text && key_is_valid(text) ? text : NULL;
 }
 
-/* -EBADMSG for what this version did not write. */
+/* Where the tier is among the tiers of its chain. */
+static bool find_tier(const json_t *tiers, const json_t *tier, unsigned *ret_i)
+{
+	json_t *other;
+	size_t i;
+
+	json_array_foreach(tiers, i, other)
+	{
+		*ret_i = (unsigned)i;
+		if (json_equal(other, tier))
+			return true;
+	}
+	return false;
+}
+
+/* -EBADMSG for what no version has written. */
 static int read_item(struct uploads *u, const char *name,
 		     struct upload **ret_upload)
 {
-	_cleanup_(upload_json_unref) json_t *j = NULL;
+	_cleanup_(upload_json_unref) json_t *j = NULL, *tiers = NULL;
 	_cleanup_free_ uint8_t *text = NULL;
 	struct entry e = ENTRY_INIT;
-	const json_t *tier;
+	json_t *tier;
+	unsigned i = 0;
 	size_t len;
 	int r = io_read_file(u->dirfd, name, FILE_MAX, &text, &len);
 
@@ -124,7 +160,12 @@ static int read_item(struct uploads *u, const char *name,
 	if (!e.tenant || !e.namespace || !e.name || !e.key ||
 	    !json_is_object(tier))
 		return -EBADMSG;
-	return upload_new(u, &e, tier,
+	tiers = json_incref(json_object_get(j, "tiers"));
+	if (!tiers)
+		tiers = json_pack("[O]", tier);
+	if (!find_tier(tiers, tier, &i))
+		return -EBADMSG;
+	return upload_new(u, &e, tiers, i,
 			  json_is_true(json_object_get(j, "force")),
 			  ret_upload);
 }

@@ -11,14 +11,15 @@
 
 struct upload {
 	TAILQ_ENTRY(upload) all; /* the lock */
-	struct uploads *uploads; /* constant, as the next four */
+	struct uploads *uploads; /* constant, as the next five */
 	uint64_t id;
 	struct entry entry; /* tenant, namespace, name and key only */
 	json_t *tier;	    /* without its secrets */
+	json_t *tiers;	    /* likewise; all of its chain, itself among them */
 	bool force;
 	/* The thread's while `running`, else the lock: NULL: not yet made. */
 	struct chain *chain;
-	unsigned index;
+	unsigned index; /* of the tier in it, and in `tiers` */
 
 	/* The lock, all below. */
 	bool running;
@@ -72,8 +73,8 @@ void upload_free(struct upload *up); /* NULL is fine */
 /* --- uploads_file.c --- */
 
 /* An item with a number of its own, that is in no list. */
-int upload_new(struct uploads *u, const struct entry *e, const json_t *tier,
-	       bool force, struct upload **ret_upload);
+int upload_new(struct uploads *u, const struct entry *e, const json_t *tiers,
+	       unsigned i, bool force, struct upload **ret_upload);
 
 /* Whether two descriptions mean the same tier, whatever it is called. */
 bool upload_same_place(const json_t *a, const json_t *b);

@@ -196,8 +196,9 @@ void chain_stop_probing(struct chain *c)
 void chain_note(struct chain *c, struct chain_tier *t, const char *what,
 		const char *path, int err, const char *why)
 {
+	/* What a tier cannot do is no failure of it. */
 	if (err == 0 || err == -ENOENT || err == -ECANCELED || err == -ENOMEM ||
-	    err == -EINVAL) {
+	    err == -EINVAL || err == -EOPNOTSUPP) {
 		if (err == 0 || err == -ENOENT)
 			atomic_store(&t->failures_in_row, 0);
 		return;

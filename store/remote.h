@@ -44,6 +44,7 @@ struct remote {
 	struct progress *progress; /* NULL: none, and not to be ended by it */
 	const atomic_bool *cancelled; /* NULL: never */
 	bool background;
+	unsigned *from; /* NULL, or the number of the tier that has an entry */
 	char *why; /* NULL, or TIER_WHY_MAX bytes for the cause of a failure */
 };
 
@@ -58,18 +59,24 @@ int remote_latest_path(const char *tenant, const char *namespace,
 		       const char *name, const char *branch,
 		       char ret_path[TIER_PATH_MAX + 1]);
 
-/* --- remote_find.c --- */
+/* --- remote_find.c, remote_list.c --- */
 
 /*
  * The entry of a key, and the newest of a branch ("": of any) as far as the
  * tiers tell, from the first tier that has it; nothing of its tree is looked
- * at. -ENOENT; -EKEYREJECTED where there is one, signed by nobody who is
+ * at. Where the entry that a pointer names is gone, tiers that can list are
+ * asked for the newest of the others. -ENOENT; -EKEYREJECTED where there is one, signed by nobody who is
  * trusted; -EIO and others where a tier that failed may have it.
  */
 int remote_find(const struct remote *r, const char *name, const char *key,
 		struct entry *ret_entry);
 int remote_find_latest(const struct remote *r, const char *name,
 		       const char *branch, struct entry *ret_entry);
+
+/* The newest whose key begins with `prefix`, as far as the first tier that has
+ * one tells: where it cannot list, the newest of the name, if that serves. */
+int remote_find_prefix(const struct remote *r, const char *name,
+		       const char *prefix, struct entry *ret_entry);
 
 /* As store_find_entry(). An abbreviated key is found in tiers that can
  * list. */
@@ -98,7 +105,8 @@ int remote_pull(const struct remote *r, const struct entry *e,
 /* --- remote_push.c --- */
 
 /* Puts an entry of the store and its tree into tier `i`. Packs that are there
- * are not put again, unless `force`. Packs that hold what other namespaces
+ * are not put again, unless `force`; those that are not here come from the
+ * tiers that may be read. Packs that hold what other namespaces
  * own are not put: what the tree needs of them goes into new ones. */
 int remote_push(const struct remote *r, unsigned i, const struct entry *e,
 		bool force, struct remote_result *ret_result);

@@ -105,6 +105,64 @@ static int note_end(struct push *p, const struct digest *name, int fd,
 	return buf_error(&p->ends);
 }
 
+/* --- a pack that is not here --- */
+
+struct spool {
+	int fd; /* of a file without a name */
+	uint64_t bytes;
+	struct digest_ctx *digest;
+	const struct digest *name;
+};
+
+static int spool_begin(void *arg)
+{
+	struct spool *s = arg;
+
+	s->bytes = 0;
+	if (ftruncate(s->fd, 0) < 0)
+		return -errno;
+	return digest_ctx_reset(s->digest);
+}
+
+static int spool_data(void *arg, const void *data, size_t len)
+{
+	struct spool *s = arg;
+	int r;
+
+	if (len > PACK_MAX_BYTES - s->bytes)
+		return -EBADMSG;
+	r = io_pwrite(s->fd, data, len, s->bytes);
+	s->bytes += len;
+	return r < 0 ? r : digest_ctx_update(s->digest, data, len);
+}
+
+static int spool_check(void *arg)
+{
+	struct spool *s = arg;
+	struct digest got;
+	int r = digest_ctx_final(s->digest, &got);
+
+	return r < 0 ? r : digest_equal(&got, s->name) ? 0 : -EBADMSG;
+}
+
+/* From whichever tier has it, by way of a file. */
+static int copy_pack(struct push *p, const struct digest *name,
+		     const char *path)
+{
+	struct tier_call call = remote_call(p->remote, 0);
+	_cleanup_digest_ctx_ struct digest_ctx *digest = NULL;
+	_cleanup_close_ int fd = openat(p->remote->store->packs_fd, ".",
+					O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	struct spool s = { .fd = fd, .name = name };
+	struct chain_want want = { spool_begin, spool_data, spool_check, &s };
+	int r = fd < 0 ? -errno : digest_ctx_new(&digest);
+
+	s.digest = digest;
+	if (r == 0)
+		r = chain_get(p->remote->chain, &call, path, 0, 0, &want, NULL);
+	return r < 0 ? r : put_pack(p, name, fd, s.bytes, path);
+}
+
 int push_pack(struct push *p, int packs_dirfd, const struct digest *name)
 {
 	struct tier_call call = remote_call(p->remote, PUT_TIMEOUT_NS);
@@ -118,12 +176,16 @@ int push_pack(struct push *p, int packs_dirfd, const struct digest *name)
 		    path);
 	store_path(name, local);
 	r = chain_head_at(p->remote->chain, p->tier, &call, path, &there);
+	/* S3 says so also of what is absent, to who may not list. */
+	if (r == -EACCES)
+		r = -ENOENT;
 	if (r < 0 && r != -ENOENT)
 		return r;
 	fd = openat(packs_dirfd, local, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	/* What was never fetched is where it would have been fetched from. */
+	if (fd < 0 && errno == ENOENT)
+		return r == 0 ? 0 : copy_pack(p, name, path);
 	if (fd < 0)
-		return errno == ENOENT && r == 0 ? 0 : -errno;
+		return -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	err = note_end(p, name, fd, st.st_size);

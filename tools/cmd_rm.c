@@ -26,9 +26,33 @@ static int change(const struct args *args, const char *method, const char *done)
 	return 0;
 }
 
+static int run_rm_remote(const struct args *args)
+{
+	_cleanup_json_ json_t *result = NULL;
+	json_t *params = client_params(args), *tier;
+	const json_t *entry;
+	char key[FORMAT_MAX];
+	size_t i;
+	int r;
+
+	json_object_set_new(params, "entry", json_string(args->operands[0]));
+	r = client_request("rm_remote", params, NULL, 0, &result);
+	if (r)
+		return r;
+	if (args->json)
+		return out_json(json_incref(result));
+	entry = json_object_get(result, "entry");
+	json_array_foreach(json_object_get(result, "tiers"), i, tier)
+		out_note("%s@%s removed from %s", field_text(entry, "name"),
+			 format_key(field_text(entry, "key"), key),
+			 json_string_value(tier));
+	return 0;
+}
+
 static int run_rm(const struct args *args)
 {
-	return change(args, "rm", "removed");
+	return args->remote ? run_rm_remote(args) :
+			      change(args, "rm", "removed");
 }
 
 static int run_pin(const struct args *args)
@@ -43,15 +67,24 @@ static int run_unpin(const struct args *args)
 
 static const struct option_def options[] = { OPTION_END };
 
+static const struct option_def rm_options[] = {
+	{ "remote", 0, OPTION_FLAG, NULL, offsetof(struct args, remote),
+	  "Remove it from the remote tiers that may be written to, and not "
+	  "from this machine." },
+	OPTION_END
+};
+
 const struct command cmd_rm = {
 	.name = "rm",
 	.summary = "remove an entry",
-	.synopsis = "ENTRY",
+	.synopsis = "[--remote] ENTRY",
 	.description = "Removes the entry, unless it is pinned. Mounts of it "
 		       "and changes that were kept go on as they are; what "
 		       "nobody needs is given back a little later, or by "
-		       "larder gc at once.",
-	.options = options,
+		       "larder gc at once. With --remote, the entry goes from "
+		       "the remote tiers; its packs may be others' too, and "
+		       "stay.",
+	.options = rm_options,
 	.operands_min = 1,
 	.operands_max = 1,
 	.run = run_rm,

@@ -110,6 +110,9 @@ static const struct option_def options[] = {
 	{ "no-wait", 0, OPTION_FLAG, NULL, offsetof(struct args, no_wait),
 	  "Build also what another run is just building. A directory in which "
 	  "another run is at work is refused, exit code 8." },
+	{ "wait", 0, OPTION_FLAG, NULL, offsetof(struct args, wait),
+	  "Wait until what was committed is in the remote tiers, too. An upload "
+	  "that fails is told and goes on in the background." },
 	{ "ephemeral", 0, OPTION_FLAG, NULL, offsetof(struct args, ephemeral),
 	  "Unmount at the end what was mounted, and drop what was not "
 	  "committed." },

@@ -27,6 +27,7 @@ void run_plan_init(struct run_plan *ret_plan, const struct args *args)
 		.command = args->operands,
 		.always = args->always,
 		.commit_on_failure = args->commit_on_failure,
+		.wait = args->wait,
 		.no_wait = args->no_wait,
 		.ephemeral = args->ephemeral,
 		.materialize = args->materialize,

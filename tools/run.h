@@ -36,6 +36,7 @@ struct run_plan {
 	bool always;		    /* run the command also on an exact hit */
 	bool keep_exact; /* ... and commit nothing then: the entry stays */
 	bool commit_on_failure; /* also what a failed command left */
+	bool wait;		/* for the upload of what was committed */
 	bool no_wait;	  /* for no other run: of this key, or in a directory */
 	bool ephemeral;	  /* unmount at the end what this run mounted */
 	bool materialize; /* write the tree out instead of mounting it */

@@ -14,6 +14,7 @@
 #include "fs/rpc.h"
 #include "keys.h"
 #include "run_internal.h"
+#include "uploads.h"
 
 #define CHANGES_SHOWN 10
 
@@ -107,6 +108,7 @@ static json_t *params_of(const struct run *run)
 			    json_boolean(run->plan->only_used));
 	json_object_set_new(params, "only_new",
 			    json_boolean(run->plan->mode == MODE_WRITE_ONLY));
+	json_object_set_new(params, "wait", json_boolean(run->plan->wait));
 	keys_try_signer(params);
 	return params;
 }
@@ -134,6 +136,8 @@ static void report(struct run *run, json_t *result)
 	json_object_set_new(run->report, "committed",
 			    json_boolean(field_flag(result, "published")));
 	json_object_set(run->report, "commit", result);
+	if (run->plan->wait)
+		(void)uploads_report(run->name, result);
 	if (!run->plan->json)
 		commit_report("committed", result);
 }

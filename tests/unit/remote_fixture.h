@@ -127,4 +127,34 @@ static UNUSED int bring_lazily(struct remotes *rs, const char *key,
 	return 0;
 }
 
+static UNUSED int try_pull(struct remotes *rs, const char *key,
+			   struct remote_result *res)
+{
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	struct remote r = there(rs);
+	int err = remote_find(&r, "test", key, &e);
+
+	return err < 0 ? err : remote_pull(&r, &e, res);
+}
+
+/* What the other machine has of an entry is the tree `want`. */
+static UNUSED void assert_there(struct remotes *rs, const char *key, int want)
+{
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	_cleanup_tree_ struct store_tree *t = NULL;
+	char name[32];
+	int fd;
+
+	assert_int_equal(
+		index_get_entry(store_index(rs->other), ENTRY_TENANT_LOCAL,
+				ENTRY_NAMESPACE_DEFAULT, "test", key, &e),
+		0);
+	assert_int_equal(store_tree_open(rs->other, &e.catalog, &t), 0);
+	snprintf(name, sizeof(name), "out-%u", rs->others++);
+	fd = make_dir(rs->f, name);
+	assert_int_equal(export_dir(t, fd, &rs->f->self, NULL), 0);
+	assert_same_tree(want, fd);
+	close(fd);
+}
+
 #endif

@@ -13,36 +13,6 @@
 #include "remote_fixture.h"
 #include "store/remote_tree.h"
 
-static int try_pull(struct remotes *rs, const char *key,
-		    struct remote_result *res)
-{
-	_cleanup_entry_ struct entry e = ENTRY_INIT;
-	struct remote r = there(rs);
-	int err = remote_find(&r, "test", key, &e);
-
-	return err < 0 ? err : remote_pull(&r, &e, res);
-}
-
-/* What the other machine has of an entry is the tree `want`. */
-static void assert_there(struct remotes *rs, const char *key, int want)
-{
-	_cleanup_entry_ struct entry e = ENTRY_INIT;
-	_cleanup_tree_ struct store_tree *t = NULL;
-	char name[32];
-	int fd;
-
-	assert_int_equal(
-		index_get_entry(store_index(rs->other), ENTRY_TENANT_LOCAL,
-				ENTRY_NAMESPACE_DEFAULT, "test", key, &e),
-		0);
-	assert_int_equal(store_tree_open(rs->other, &e.catalog, &t), 0);
-	snprintf(name, sizeof(name), "out-%u", rs->others++);
-	fd = make_dir(rs->f, name);
-	assert_int_equal(export_dir(t, fd, &rs->f->self, NULL), 0);
-	assert_same_tree(want, fd);
-	close(fd);
-}
-
 static bool has_entry(struct remotes *rs, const char *key)
 {
 	_cleanup_entry_ struct entry e = ENTRY_INIT;
@@ -178,11 +148,14 @@ static void test_push_sweep(void **state)
 			new_other(rs);
 			fault_tier_set(rs->first, kind, n, false);
 			put = remote_push(&r, 0, &e, false, &res) == 0;
-			/* Full it is only when something is put. */
+			/* Full it is only when something is put; and who may
+			 * not look whether a pack is there may put it. */
 			if (kind != FAULT_FULL || put)
 				assert_int_equal(
 					put, fault_tier_calls(rs->first) < n ||
-						     kind == FAULT_FULL);
+						     kind == FAULT_FULL ||
+						     (kind == FAULT_REFUSED &&
+						      n == 1));
 			if (fault_tier_calls(rs->first) < n)
 				break;
 			if (try_pull(rs, "k1", &res) == 0)
@@ -281,238 +254,6 @@ static void test_swapped_tree(void **state)
 	copy_object(rs, one, two);
 	assert_int_equal(try_pull(rs, "k2", &res), -EBADMSG);
 	assert_int_equal(try_pull(rs, "k1", &res), 0);
-	close(from);
-}
-
-static void test_latest(void **state)
-{
-	struct remotes *rs = *state;
-	_cleanup_entry_ struct entry e = ENTRY_INIT, b = ENTRY_INIT;
-	struct remote r = there(rs);
-	struct entry_ref ref;
-	int from = make_dir(rs->f, "from");
-
-	make_text_files(from, 5);
-	import_dir(rs->f, from, "one-of-them");
-	import_dir(rs->f, from, "one-of-these");
-	assert_int_equal(remote_find_latest(&r, "test", "", &e), -ENOENT);
-	push(rs, 0, "one-of-them");
-	push(rs, 0, "one-of-these");
-	assert_int_equal(remote_find_latest(&r, "test", "", &e), 0);
-	assert_string_equal(e.key, "one-of-these");
-	assert_int_equal(remote_find_latest(&r, "test", "main", &b), 0);
-	assert_string_equal(b.key, "one-of-these");
-	assert_int_equal(remote_find_latest(&r, "test", "topic", &b), -ENOENT);
-	entry_release(&b);
-	entry_release(&e);
-	assert_int_equal(entry_ref_parse("test@one-of-th", &ref), 0);
-	assert_int_equal(remote_find_ref(&r, &ref, &e), -ENOTUNIQ);
-	assert_int_equal(entry_ref_parse("test@one-of-thi", &ref), 0);
-	assert_int_equal(remote_find_ref(&r, &ref, &e), -ENOENT);
-	assert_int_equal(entry_ref_parse("test@one-of-thes", &ref), 0);
-	assert_int_equal(remote_find_ref(&r, &ref, &e), 0);
-	assert_string_equal(e.key, "one-of-these");
-	assert_int_equal(remote_remove(&r, 0, "test", "one-of-these"), 0);
-	assert_int_equal(remote_remove(&r, 0, "test", "one-of-these"), -ENOENT);
-	assert_int_equal(remote_find_latest(&r, "test", "", &b), -ENOENT);
-	close(from);
-}
-
-/* --- trust --- */
-
-/* Puts an entry of this machine, signed, and then what was made of it after
- * that, where `change` would have it. */
-struct forged {
-	const char *tenant, *namespace, *name, *key;
-	void (*change)(struct entry *e);
-};
-
-static void set_text(char **field, const char *text)
-{
-	free(*field);
-	*field = strdup(text);
-}
-
-static void new_key(struct entry *e)
-{
-	set_text(&e->key, "k2");
-}
-
-static void new_name(struct entry *e)
-{
-	set_text(&e->name, "other");
-}
-
-static void new_tenant(struct entry *e)
-{
-	set_text(&e->tenant, "mallory");
-}
-
-static void new_namespace(struct entry *e)
-{
-	set_text(&e->namespace, "other");
-}
-
-static void new_parent(struct entry *e)
-{
-	set_text(&e->parent, "k0");
-}
-
-static void new_parent_catalog(struct entry *e)
-{
-	e->parent_catalog.bytes[0] ^= 1;
-}
-
-static void new_catalog(struct entry *e)
-{
-	e->catalog.bytes[0] ^= 1;
-}
-
-static void new_time(struct entry *e)
-{
-	e->created_ns++;
-}
-
-static void no_signature(struct entry *e)
-{
-	e->signature_count = 0;
-}
-
-static void no_change(struct entry *e)
-{
-	(void)e;
-}
-
-static void put_entry(struct remotes *rs, unsigned tier, const char *path,
-		      const struct entry *e)
-{
-	_cleanup_buf_ struct buf b = BUF_INIT;
-
-	assert_int_equal(entry_encode(e, &b), 0);
-	assert_int_equal(chain_put_data_to(rs->chain, tier, NULL, path, b.data,
-					   b.len),
-			 0);
-}
-
-static const struct forged forgeries[] = {
-	{ "local", "default", "test", "k2", no_change },
-	{ "local", "default", "test", "k2", new_key },
-	{ "local", "default", "other", "k1", no_change },
-	{ "local", "default", "other", "k1", new_name },
-	{ "mallory", "default", "test", "k1", no_change },
-	{ "mallory", "default", "test", "k1", new_tenant },
-	{ "local", "other", "test", "k1", no_change },
-	{ "local", "other", "test", "k1", new_namespace },
-	{ "local", "default", "test", "k1", new_parent },
-	{ "local", "default", "test", "k1", new_parent_catalog },
-	{ "local", "default", "test", "k1", new_catalog },
-	{ "local", "default", "test", "k1", new_time },
-	{ "local", "default", "test", "k1", no_signature },
-};
-
-static struct trust *trusting(const struct sign_key *key)
-{
-	char text[SIGN_TEXT_MAX];
-	struct trust *t;
-
-	sign_public_text(sign_key_public(key), text);
-	assert_int_equal(trust_new(&t), 0);
-	assert_int_equal(trust_add(t, text), 0);
-	return t;
-}
-
-/* What somebody made of a signed entry is refused where it lies, told of its
- * tier, and a sound copy in the next tier serves. */
-static void test_forged(void **state)
-{
-	struct remotes *rs = *state;
-	_cleanup_sign_key_ struct sign_key *key = NULL;
-	_cleanup_trust_ struct trust *trust = NULL;
-	int from = make_dir(rs->f, "from");
-
-	make_text_files(from, 5);
-	import_dir(rs->f, from, "k1");
-	assert_int_equal(sign_key_new("ci", &key), 0);
-	trust = trusting(key);
-	for (size_t i = 0; i < sizeof(forgeries) / sizeof(forgeries[0]); i++) {
-		const struct forged *f = &forgeries[i];
-		_cleanup_entry_ struct entry e = entry_of(rs, "k1");
-		_cleanup_entry_ struct entry got = ENTRY_INIT;
-		struct remote r = there(rs);
-		char path[TIER_PATH_MAX + 1];
-		struct chain_stats st;
-
-		new_chain(rs);
-		r.chain = rs->chain;
-		r.tenant = f->tenant;
-		r.namespace = f->namespace;
-		r.trust = trust;
-		assert_int_equal(entry_sign(&e, key), 0);
-		f->change(&e);
-		remote_entry_path(f->tenant, f->namespace, f->name, f->key,
-				  path);
-		put_entry(rs, 0, path, &e);
-		assert_int_equal(remote_find(&r, f->name, f->key, &got),
-				 -EKEYREJECTED);
-		chain_stats(rs->chain, 0, &st);
-		assert_int_equal(st.untrusted, 1);
-		assert_int_equal(st.damaged, 0);
-		set_text(&e.tenant, f->tenant);
-		set_text(&e.namespace, f->namespace);
-		set_text(&e.name, f->name);
-		set_text(&e.key, f->key);
-		assert_int_equal(entry_sign(&e, key), 0);
-		put_entry(rs, 1, path, &e);
-		assert_int_equal(remote_find(&r, f->name, f->key, &got), 0);
-		assert_string_equal(got.signatures[0].key, "ci");
-	}
-	close(from);
-}
-
-/* A store's entry is signed where it lies, once. */
-static void test_sign_stored(void **state)
-{
-	struct remotes *rs = *state;
-	_cleanup_sign_key_ struct sign_key *key = NULL;
-	_cleanup_trust_ struct trust *trust = NULL;
-	_cleanup_entry_ struct entry signed_one = ENTRY_INIT;
-	_cleanup_entry_ struct entry again = ENTRY_INIT, before = ENTRY_INIT;
-	int from = make_dir(rs->f, "from");
-	struct remote_result res;
-	struct remote r = there(rs);
-
-	make_text_files(from, 5);
-	import_dir(rs->f, from, "k1");
-	before = entry_of(rs, "k1");
-	assert_int_equal(sign_key_new("ci", &key), 0);
-	trust = trusting(key);
-	assert_int_equal(
-		store_sign_entry(rs->f->store, &before, key, &signed_one), 0);
-	assert_int_equal(trust_check(trust, &signed_one, NULL), 0);
-	push(rs, 0, "k1");
-	r.trust = trust;
-	assert_int_equal(remote_find(&r, "test", "k1", &again), 0);
-	assert_int_equal(remote_pull(&r, &again, &res), 0);
-	assert_there(rs, "k1", from);
-	entry_release(&again);
-	assert_int_equal(
-		store_sign_entry(rs->f->store, &signed_one, key, &again), 0);
-	assert_int_equal(again.signature_count, 1);
-	/* One that has been replaced is not signed in the other's name. */
-	write_file(from, "new", "new", 3);
-	import_dir(rs->f, from, "k1");
-	entry_release(&again);
-	assert_int_equal(
-		store_sign_entry(rs->f->store, &signed_one, key, &again), 0);
-	assert_int_equal(again.signature_count, 0);
-	entry_release(&again);
-	again = entry_of(rs, "k1");
-	assert_int_equal(again.signature_count, 0);
-	set_text(&signed_one.key, "k9");
-	entry_release(&again);
-	assert_int_equal(store_sign_entry(rs->f->store, &signed_one, key,
-					  &again),
-			 -ENOENT);
 	close(from);
 }
 
@@ -680,9 +421,8 @@ int main(void)
 		TEST(test_pull_sweep),	   TEST(test_pull_sweep_alone),
 		TEST(test_push_sweep),	   TEST(test_damaged_put),
 		TEST(test_swapped),	   TEST(test_swapped_tree),
-		TEST(test_latest),	   TEST(test_each),
-		TEST(test_namespaces),	   TEST(test_tree_object),
-		TEST(test_forged),	   TEST(test_sign_stored),
+		TEST(test_each),	   TEST(test_namespaces),
+		TEST(test_tree_object),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -172,8 +172,17 @@ refused() {
 		--wait
 	latest=$(grep -lr k2 "$share/v1/local/default/latest" | wc -l)
 	[ "$latest" -eq 2 ]
-	refused web@latest
-	refused web@branch:main
+	# The newest of those that were signed is another one.
+	on two "$LARDER" pull web@latest --json >out
+	[ "$(jq -r .entry.key out)" = k1 ]
+	on two "$LARDER" pull web@branch:main --json >out
+	[ "$(jq -r .entry.key out)" = k1 ]
+	refused web@k2
+	on one "$LARDER" rm --remote web@k1
+	for entry in web@latest web@branch:main; do
+		run on two "$LARDER" pull "$entry"
+		[ "$status" -eq 7 ]
+	done
 	# Nor is an entry of another branch the newest of this one.
 	on one "$LARDER" import tree --name web --key k3 --branch other --wait
 	find "$share/v1/local/default/latest" -type f |
