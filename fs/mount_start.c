@@ -65,7 +65,7 @@ static int make_source(const struct mount *mnt, struct lazy_source **ret_source)
 
 	if (!list)
 		return -EBADMSG;
-	r = tiers_get(mnt->mounts->config.tiers, list, fault, &chain);
+	r = tiers_get_kept(mnt->mounts->config.tiers, list, fault, &chain);
 	json_decref(list);
 	if (r < 0)
 		return log_error(r, "%s: %s", mnt->state.dir, fault);
@@ -75,8 +75,9 @@ static int make_source(const struct mount *mnt, struct lazy_source **ret_source)
 }
 
 /* In a new worker, or at a resume, nobody has said yet where the chunks of the
- * tree may be had. Secrets are not kept: tiers that need some are refused then,
- * until a command names them again. */
+ * tree may be had. Secrets are not kept: they come from files, commands and the
+ * environment of the daemon; else tiers that need some are refused, until a
+ * command names them again. */
 static void offer_tiers(const struct mount *mnt)
 {
 	struct store *s = mnt->mounts->config.store;

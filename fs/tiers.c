@@ -13,6 +13,8 @@
 #include "store/key.h"
 #include "store/tier_open.h"
 
+#include "tier_secrets.h"
+
 #define KEPT_MAX 8
 
 struct known {
@@ -225,6 +227,20 @@ int tiers_get(struct tiers *t, const json_t *list, char *ret_fault,
 	}
 	known_free(add_locked(t, k, ret_chain));
 	return 0;
+}
+
+int tiers_get_kept(struct tiers *t, const json_t *list, char *ret_fault,
+		   struct chain **ret_chain)
+{
+	json_t *own = json_deep_copy(list), *tier;
+	size_t i;
+	int r;
+
+	*ret_fault = '\0';
+	json_array_foreach(own, i, tier) tier_add_secrets(tier, false);
+	r = own ? tiers_get(t, own, ret_fault, ret_chain) : -ENOMEM;
+	json_decref(own);
+	return r;
 }
 
 int tiers_each(struct tiers *t,

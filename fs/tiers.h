@@ -28,6 +28,11 @@ void tiers_free(struct tiers *t); /* NULL is fine; chains may be in use */
 int tiers_get(struct tiers *t, const json_t *list, char *ret_fault,
 	      struct chain **ret_chain);
 
+/* The same for tiers that were kept without their secrets: those of the daemon's
+ * environment are theirs. */
+int tiers_get_kept(struct tiers *t, const json_t *list, char *ret_fault,
+		   struct chain **ret_chain);
+
 /* All chains, those used last first; `list` is what each was made from. The
  * callback gets no reference. */
 int tiers_each(struct tiers *t,

@@ -101,7 +101,7 @@ static int find_chain(struct uploads *u, struct upload *up, char *why)
 
 	if (up->chain)
 		return 0;
-	r = tiers_get(u->tiers, up->tiers, fault, &up->chain);
+	r = tiers_get_kept(u->tiers, up->tiers, fault, &up->chain);
 	if (r < 0)
 		snprintf(why, TIER_WHY_MAX, "%.*s", TIER_WHY_MAX - 1, fault);
 	return r;

@@ -169,6 +169,37 @@ make_certificate() {
 	run ! grep -r s3cret-token "$BATS_TEST_TMPDIR/machines"
 }
 
+@test "a token of the daemon's environment serves it after it was killed" {
+	require_fuse
+	start_nginx 'if ($http_authorization != "Bearer s3cret-token") {' \
+		'return 403; }'
+	for machine in two three; do
+		configure "$machine" <<-END
+		tiers: [{name: web, url: "http://127.0.0.1:$port", access: rw}]
+		END
+	done
+	LARDER_TOKEN_WEB=wrong on two "$LARDER" import tree --name web --key k1
+	wait_until refused_once
+	kill -KILL $(on two "$LARDER" status --json | jq '.pid, .worker_pid')
+	LARDER_TOKEN_WEB=s3cret-token on two "$LARDER" status >/dev/null
+	wait_until queue_is_empty
+	mkdir mnt
+	LARDER_TOKEN_WEB=s3cret-token on three "$LARDER" mount web@k1 mnt
+	kill -KILL "$(on three "$LARDER" status --json | jq .worker_pid)"
+	same_tree tree mnt
+	[ "$(on three "$LARDER" stats mnt --json |
+		jq '.mounts[0].remote.fetches.wanted')" -ge 1 ]
+	on three "$LARDER" umount mnt
+}
+
+refused_once() {
+	on two "$LARDER" status --json | jq -e '.uploads[0].attempts >= 1'
+}
+
+queue_is_empty() {
+	on two "$LARDER" status --json | jq -e '.uploads == []'
+}
+
 @test "a token in the environment waits in no file of the upload queue" {
 	start_nginx 'return 401;'
 	run env LARDER_TOKEN=s3cret-token bash -c "
