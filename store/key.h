@@ -64,9 +64,11 @@ void key_parts_sort(struct key_parts *p); /* and drops equal ones */
 /* Where patterns are looked for. All borrowed. */
 struct key_place {
 	int rootfd;
-	struct stat_cache *cache;   /* of paths relative to it; may be NULL */
-	const char *const *outputs; /* directories that are not entered, as */
-	size_t noutputs;	    /* paths relative to the root */
+	struct stat_cache *cache; /* of paths relative to it; may be NULL */
+	/* Paths relative to the root: directories that are not entered, and
+	 * files that count only where a pattern without wildcards names them. */
+	const char *const *outputs;
+	size_t noutputs;
 };
 
 /*

@@ -36,6 +36,7 @@ struct glob {
 	char *text; /* the pattern, cut */
 	char *components[COMPONENTS_MAX];
 	unsigned count;
+	bool wild; /* has a `*`, `?` or `[` */
 
 	struct key_parts *parts;
 	dev_t dev;	 /* of the root */
@@ -320,7 +321,10 @@ static int walk_name(struct glob *g, int dirfd, const struct name *name,
 	}
 	if (type == DT_DIR)
 		return next ? walk_into(g, dirfd, name->text, next) : 0;
-	return hit ? add_file(g, dirfd, name->text) : 0;
+	/* A file that is named is meant, even if it is an output, too. */
+	if (!hit || (g->wild && is_output(g, name->text)))
+		return 0;
+	return add_file(g, dirfd, name->text);
 }
 
 static int walk_dir(struct glob *g, int dirfd, uint64_t set)
@@ -388,6 +392,7 @@ int key_add_files(struct key_parts *p, const struct key_place *place,
 	int r;
 
 	r = glob_parse(&g, glob);
+	g.wild = strpbrk(glob, "*?[");
 	if (r == 0)
 		r = key_content_new(place->cache, &g.content);
 	if (r < 0)

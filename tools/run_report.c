@@ -98,10 +98,14 @@ int run_report_failed(struct run *run, const struct failure *f)
 
 /* ---- notes */
 
+/* Empty where the base is no entry. */
 static void describe_entry(const json_t *entry, char *ret_text)
 {
 	char key[FORMAT_MAX], files[FORMAT_MAX], bytes[FORMAT_MAX];
 
+	*ret_text = '\0';
+	if (!json_is_object(entry))
+		return;
 	snprintf(ret_text, 3 * FORMAT_MAX, "%s (%s, %s)",
 		 format_key(field_text(entry, "key"), key),
 		 format_files((uint64_t)field_number(entry, "files"), files),
@@ -184,8 +188,9 @@ void run_say_outcome(const struct run *run, bool runs, uint64_t ms)
 			 how, time, runs ? "still running " : "command skipped",
 			 runs ? text : "");
 	else if (strcmp(outcome, "partial") == 0)
-		out_note("%s: partial hit: %s; %s %s in %s; running %s",
-			 run->name, reason, entry, how, time, text);
+		out_note("%s: partial hit: %s; %s%s%s in %s; running %s",
+			 run->name, reason, entry, *entry ? " " : "", how, time,
+			 text);
 	else
 		out_note("%s: miss: %s; running %s", run->name, reason, text);
 	say_kept(run);

@@ -43,7 +43,7 @@ beneath() {
 		echo "$LARDER_OUTCOME $LARDER_MATCHED"
 		cat out/dir/link; echo new >out/new'
 	[ "$output" = $'partial \nmine' ]
-	[[ $stderr == *'what the directory holds is the base'* ]]
+	[[ $stderr == *'what the directory holds is the base; mounted in'* ]]
 	[ "$(larder cat out@latest mine)" = mine ]
 	[ "$(larder cat out@latest new)" = new ]
 	[ out/mine -ef out/dir/link ]

@@ -324,6 +324,21 @@ tool() {
 	[ "$(ls -A bin)" = tool ]
 }
 
+@test "a file that the command makes is no input, unless it is named" {
+	echo 1 >main.c
+	git add main.c && git -c user.name=t -c user.email=t@t commit -qm one
+	larder run --name all --file gen.c --key-file '*.c' -- cp main.c gen.c
+	rm gen.c
+	run_json run --name all --file gen.c --key-file '*.c' -- touch ran
+	[ "$(json .outcome)" = exact ]
+	run_json run --name git --file gen.c --key-git -- cp main.c gen.c
+	[ "$(json .committed)" = true ]
+	run larder run --name named --file gen.c --key-file gen.c -- \
+		sh -c 'echo 2 >gen.c'
+	[ "$status" -eq 9 ]
+	[[ $output == *gen.c* ]]
+}
+
 @test "a file in larder.yml" {
 	cat >larder.yml <<-'END'
 		caches:
