@@ -38,6 +38,17 @@ setup() {
 	[ -z "$(ls "$TMPDIR")" ]
 }
 
+@test "a tree that comes over a slow line is measured" {
+	PATH=$PATH:/usr/sbin
+	need nginx zstd cc curl
+	"$LARDER_SRCDIR/contrib/bench/remote" --quick --rounds 1 \
+		--work work >figures
+	grep -E '^mount and tsc --version: [0-9.]+ s .*1 chunks read' figures
+	grep -E '^mount and read all.*ratio [0-9.]+ .* 1334 chunks read' figures
+	grep -E '^the same with a learned record: [0-9.]+ s' figures
+	[ -z "$(ls "$TMPDIR")" ]
+}
+
 # Daemons whose files are below $TMPDIR.
 daemons() {
 	local dir
