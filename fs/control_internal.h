@@ -42,6 +42,7 @@ struct control_method {
 
 extern const struct control_method control_store_methods[];
 extern const struct control_method control_gc_methods[];
+extern const struct control_method control_verify_methods[];
 extern const struct control_method control_lookup_methods[];
 extern const struct control_method control_mount_methods[];
 extern const struct control_method control_roots_methods[];

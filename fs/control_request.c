@@ -20,7 +20,8 @@ static const struct control_method *find_method(const char *name)
 		control_run_methods,	control_plain_methods,
 		control_change_methods, control_unused_methods,
 		control_daemon_methods, control_gc_methods,
-		control_remote_methods, control_lazy_methods,
+		control_verify_methods, control_remote_methods,
+		control_lazy_methods,
 	};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)

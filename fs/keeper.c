@@ -147,6 +147,18 @@ int keeper_collect(struct keeper *k, bool dry_run, struct progress *progress,
 	return r;
 }
 
+int keeper_verify(struct keeper *k, const struct verify_options *options,
+		  struct progress *progress, struct verify_result *ret_result)
+{
+	int r = begin(k);
+
+	if (r < 0)
+		return r;
+	r = verify_run(k->store, options, progress, ret_result);
+	end(k);
+	return r;
+}
+
 /* ---- the thread */
 
 static void say_removed(void *arg, const struct entry *e, int64_t used_ns,

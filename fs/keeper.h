@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "store/gc.h"
+#include "store/verify.h"
 
 #include "mounts.h"
 
@@ -68,6 +69,10 @@ int keeper_collect(struct keeper *k, bool dry_run, struct progress *progress,
 		   void (*removed)(void *arg, const struct entry *e,
 				   int64_t used_ns, enum gc_reason reason),
 		   void *arg, struct gc_result *ret_result);
+
+/* A verification on the caller's thread, while there is no collection. */
+int keeper_verify(struct keeper *k, const struct verify_options *options,
+		  struct progress *progress, struct verify_result *ret_result);
 
 /* What the store takes, and its limits. */
 int keeper_usage(struct keeper *k, struct gc_usage *ret_usage);

@@ -4,7 +4,6 @@
  * file that comes or goes during the walk may be seen or not. Any thread for
  * gc_usage(), the collection's for the rest.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -17,12 +16,10 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "gc_internal.h"
+#include "object_files.h"
 
 #define DISK_BLOCK 512u /* the unit of st_blocks */
 #define FILE_BLOCK 4096u
-
-typedef int (*file_fn)(void *arg, const struct digest *name,
-		       const struct stat *st);
 
 /* Less than its length where it has holes; what is set aside for a file that
  * is being written, as RocksDB does for its logs, does not count. */
@@ -33,63 +30,6 @@ static uint64_t disk_bytes(const struct stat *st)
 		       ~(uint64_t)(FILE_BLOCK - 1);
 
 	return blocks < len ? blocks : len;
-}
-
-/* "<hex>", or "<hex>.map" beside a sparse pack. */
-static int parse_name(const char *text, struct digest *ret_name)
-{
-	char hex[DIGEST_HEX_LEN + 1];
-
-	if (strlen(text) != DIGEST_HEX_LEN &&
-	    (strlen(text) != DIGEST_HEX_LEN + 4 ||
-	     strcmp(text + DIGEST_HEX_LEN, ".map") != 0))
-		return -EINVAL;
-	memcpy(hex, text, DIGEST_HEX_LEN);
-	hex[DIGEST_HEX_LEN] = '\0';
-	return digest_parse(hex, ret_name);
-}
-
-/* The regular files of a directory; `name` is that of an object, or NULL. A
- * directory that is not there is empty. */
-static int walk_dir(int atfd, const char *path, bool objects, file_fn fn,
-		    void *arg)
-{
-	_cleanup_closedir_ DIR *dir = NULL;
-	const struct dirent *de;
-	struct digest name;
-	struct stat st;
-	int r = io_opendir_at(atfd, path, &dir);
-
-	if (r == -ENOENT || r == -ENOTDIR)
-		return 0;
-	while (r == 0 && (errno = 0, de = readdir(dir))) {
-		if (objects && parse_name(de->d_name, &name) < 0)
-			continue;
-		if (fstatat(dirfd(dir), de->d_name, &st, AT_SYMLINK_NOFOLLOW) <
-			    0 ||
-		    !S_ISREG(st.st_mode))
-			continue;
-		r = fn(arg, objects ? &name : NULL, &st);
-	}
-	return r < 0 ? r : -errno;
-}
-
-static bool is_object_dir(const char *name)
-{
-	return strlen(name) == 2 && strspn(name, "0123456789abcdef") == 2;
-}
-
-/* All of <root>/<hh>/<hex>. */
-static int walk_objects(int rootfd, file_fn fn, void *arg)
-{
-	_cleanup_closedir_ DIR *dir = NULL;
-	const struct dirent *de;
-	int r = io_opendir_at(rootfd, ".", &dir);
-
-	while (r == 0 && (errno = 0, de = readdir(dir)))
-		if (is_object_dir(de->d_name))
-			r = walk_dir(rootfd, de->d_name, true, fn, arg);
-	return r < 0 ? r : -errno;
 }
 
 static int add_bytes(void *arg, const struct digest *name,
@@ -113,7 +53,7 @@ static int other_bytes(struct store *s, uint64_t *ret_bytes)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < sizeof(dirs) / sizeof(*dirs); i++)
-		r = walk_dir(s->fd, dirs[i], false, add_bytes, &sum);
+		r = object_files_beside(s->fd, dirs[i], add_bytes, &sum);
 	if (r == 0)
 		*ret_bytes = sum;
 	return r;
@@ -151,15 +91,15 @@ int gc_usage(struct store *s, const struct gc_limits *limits,
 	int r = other_bytes(s, &u.bytes);
 
 	if (r == 0)
-		r = walk_objects(s->packs_fd, add_object, &u);
+		r = object_files_each(s->packs_fd, add_object, &u);
 	if (r == 0)
-		r = walk_objects(s->catalogs_fd, add_object, &u);
+		r = object_files_each(s->catalogs_fd, add_object, &u);
 	if (r == 0)
-		r = walk_objects(s->placements_fd, add_object, &u);
+		r = object_files_each(s->placements_fd, add_object, &u);
 	if (r == 0)
-		r = walk_objects(s->sparse_fd, add_bytes, &u.bytes);
+		r = object_files_each(s->sparse_fd, add_bytes, &u.bytes);
 	if (r == 0)
-		r = walk_objects(s->records_fd, add_bytes, &u.bytes);
+		r = object_files_each(s->records_fd, add_bytes, &u.bytes);
 	if (r == 0 && fstatvfs(s->fd, &vfs) < 0)
 		r = -errno;
 	if (r < 0)
@@ -327,14 +267,14 @@ int gc_scan(struct gc *g)
 
 	gc_each(&g->packs, forget_sparse, g);
 	if (r == 0)
-		r = walk_objects(s->packs_fd, note_pack, g);
+		r = object_files_each(s->packs_fd, note_pack, g);
 	if (r == 0)
-		r = walk_objects(s->sparse_fd, note_sparse, g);
+		r = object_files_each(s->sparse_fd, note_sparse, g);
 	if (r == 0)
-		r = walk_objects(s->records_fd, note_record, g);
+		r = object_files_each(s->records_fd, note_record, g);
 	if (r == 0)
-		r = walk_objects(s->catalogs_fd, note_catalog, g);
+		r = object_files_each(s->catalogs_fd, note_catalog, g);
 	if (r == 0)
-		r = walk_objects(s->placements_fd, note_placement, g);
+		r = object_files_each(s->placements_fd, note_placement, g);
 	return r < 0 ? log_error(r, "store %s: cannot be walked", s->dir) : 0;
 }

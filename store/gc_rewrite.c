@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Half-dead packs: what is still needed of them is written to new packs, and
- * the placements of the trees that need it are made anew; the old packs are
- * then garbage like any other. Frames are copied as they are, so only packs
- * with the same dictionary go together, as those of one import have. Each is
- * decoded and compared with its digest on the way: a damaged pack is left to
- * itself. Where the index knows a chunk in a pack that stays, that copy serves.
+ * Half-dead packs: what is still needed of them is copied to new packs
+ * (pack_copy.h), and the placements of the trees that need it are made anew;
+ * the old packs are then garbage like any other. Packs of one import, which
+ * have one dictionary, follow one another. A damaged pack is left to itself.
+ * Where the index knows a chunk in a pack that stays, that copy serves.
  *
  * The new packs are durable and in the index before a placement names them.
  * A pack that an open tree needs stays as it is, since that tree goes on
@@ -19,8 +18,8 @@
 #include "base/cleanup.h"
 #include "base/fault.h"
 #include "base/log.h"
-#include "chunker.h"
 #include "gc_internal.h"
+#include "pack_copy.h"
 #include "pack_format.h"
 
 /* Packs of which less is dead stay even where the store is too large. */
@@ -28,17 +27,7 @@
 
 struct rewrite {
 	struct gc *gc;
-	struct codec_ctx *codec;
-	uint8_t *chunk; /* CHUNK_MAX: decoded */
-	uint8_t *frame; /* PACK_FRAME_MAX */
-
-	struct pack_writer *writer; /* NULL: none is open */
-	struct buf dict;	    /* the writer's */
-	struct digest *digests;	    /* what is in it */
-	struct pack_loc *locs;
-	uint32_t n, cap;
-
-	struct store_holds made; /* the new packs */
+	struct pack_copy *copy;
 };
 
 /* ---- choosing */
@@ -183,107 +172,6 @@ uint64_t gc_rewrite_gain(struct gc *g)
 	return r == 0 ? gain : 0;
 }
 
-/* ---- the writer */
-
-static int index_pack(struct rewrite *rw, const struct digest *name,
-		      uint64_t bytes)
-{
-	struct index_batch *b;
-	int r = fault_check("gc.rewritten");
-
-	if (r == 0)
-		r = index_batch_begin(rw->gc->store->index, &b);
-	if (r < 0)
-		return r;
-	r = index_put_pack(b, name, bytes, rw->n);
-	for (uint32_t i = 0; r == 0 && i < rw->n; i++) {
-		rw->locs[i].pack = *name;
-		r = index_put_chunk(b, &rw->digests[i], &rw->locs[i]);
-	}
-	if (r < 0) {
-		index_batch_abort(b);
-		return r;
-	}
-	return index_batch_commit(b, true);
-}
-
-/* Held before it is there, and until the placements name it. */
-static int writer_publish(struct rewrite *rw)
-{
-	struct digest name;
-	uint64_t bytes;
-	int r = pack_writer_seal(rw->writer, &name);
-
-	if (r == 0)
-		r = store_holds_add(&rw->made, &name);
-	if (r == 0)
-		r = pack_writer_commit(rw->writer, &name, &bytes);
-	return r < 0 ? r : index_pack(rw, &name, bytes);
-}
-
-static int writer_end(struct rewrite *rw)
-{
-	int r;
-
-	if (!rw->writer)
-		return 0;
-	r = rw->n > 0 ? writer_publish(rw) : 0;
-	pack_writer_free(steal_ptr(&rw->writer));
-	rw->n = 0;
-	return r;
-}
-
-static bool same_dict(const struct rewrite *rw, const struct buf *dict)
-{
-	return rw->dict.len == dict->len &&
-	       (dict->len == 0 ||
-		memcmp(rw->dict.data, dict->data, dict->len) == 0);
-}
-
-/* Opens a writer that frames with this dictionary can go to, which is taken
- * over. */
-static int writer_begin(struct rewrite *rw, struct buf *dict)
-{
-	int r;
-
-	if (rw->writer && same_dict(rw, dict) &&
-	    pack_writer_bytes(rw->writer) < PACK_TARGET_BYTES)
-		return 0;
-	r = writer_end(rw);
-	if (r < 0)
-		return r;
-	buf_release(&rw->dict);
-	rw->dict = *dict;
-	*dict = (struct buf)BUF_INIT;
-	return pack_writer_new(rw->gc->store->packs_fd, rw->dict.data,
-			       rw->dict.len, &rw->writer);
-}
-
-static int note_chunk(struct rewrite *rw, const struct pack_chunk *chunk,
-		      uint32_t off)
-{
-	if (rw->n == rw->cap) {
-		uint32_t cap = rw->cap ? 2 * rw->cap : 256;
-		struct digest *digests =
-			reallocarray(rw->digests, cap, sizeof(*digests));
-		struct pack_loc *locs = NULL;
-
-		if (digests) {
-			rw->digests = digests;
-			locs = reallocarray(rw->locs, cap, sizeof(*locs));
-		}
-		if (!locs)
-			return -ENOMEM;
-		rw->locs = locs;
-		rw->cap = cap;
-	}
-	rw->digests[rw->n] = chunk->digest;
-	rw->locs[rw->n++] = (struct pack_loc){ .off = off,
-					       .len = chunk->len,
-					       .has_dict = chunk->has_dict };
-	return 0;
-}
-
 /* ---- one pack */
 
 /* Whether a pack stays, or was made here. */
@@ -292,7 +180,7 @@ static bool stays(const struct rewrite *rw, const struct digest *name)
 	const struct gc_pack *p =
 		(struct gc_pack *)dmap_find(&rw->gc->packs, name);
 
-	if (dmap_find(&rw->made.set, name))
+	if (pack_copy_made(rw->copy, name))
 		return true;
 	return p && p->on_disk && p->count > 0 && !p->rewrite;
 }
@@ -308,21 +196,6 @@ static bool find_elsewhere(struct rewrite *rw, const struct digest *chunk,
 	       found && stays(rw, &ret_loc->pack);
 }
 
-static int read_checked(struct rewrite *rw, struct pack *pack,
-			const struct pack_loc *loc, uint32_t size,
-			const struct digest *chunk)
-{
-	struct digest got;
-	int r = pack_read(pack, rw->codec, loc->off, loc->len, loc->has_dict, 0,
-			  rw->chunk, size);
-
-	if (r == 0)
-		r = digest_of(rw->chunk, size, &got);
-	if (r < 0)
-		return r;
-	return digest_equal(&got, chunk) ? 0 : -EBADMSG;
-}
-
 /* Whether there is another copy that stays, and is good. */
 static bool is_elsewhere(struct rewrite *rw, const struct pack_chunk *chunk)
 {
@@ -333,7 +206,7 @@ static bool is_elsewhere(struct rewrite *rw, const struct pack_chunk *chunk)
 	if (!find_elsewhere(rw, &chunk->digest, &loc) ||
 	    pack_open(rw->gc->store->packs_fd, &loc.pack, &pack) < 0)
 		return false;
-	r = read_checked(rw, pack, &loc, chunk->size, &chunk->digest);
+	r = pack_copy_check(rw->copy, pack, &loc, chunk->size, &chunk->digest);
 	pack_unref(pack);
 	return r == 0;
 }
@@ -345,20 +218,14 @@ static int check_chunk(struct rewrite *rw, struct pack *pack,
 				      .len = chunk->len,
 				      .has_dict = chunk->has_dict };
 
-	return read_checked(rw, pack, &loc, chunk->size, &chunk->digest);
+	return pack_copy_check(rw->copy, pack, &loc, chunk->size,
+			       &chunk->digest);
 }
 
 static int copy_chunk(struct rewrite *rw, struct pack *pack,
 		      const struct pack_chunk *chunk)
 {
-	uint32_t off;
-	int r = pack_read_frame(pack, chunk->off, chunk->len, rw->frame);
-
-	if (r == 0)
-		r = pack_writer_add(rw->writer, &chunk->digest, chunk->size,
-				    chunk->has_dict, rw->frame, chunk->len,
-				    &off);
-	return r < 0 ? r : note_chunk(rw, chunk, off);
+	return pack_copy_add(rw->copy, pack, chunk);
 }
 
 /* Calls `each` for the chunks of the pack that are needed. */
@@ -382,13 +249,10 @@ static int each_live(struct rewrite *rw, const struct gc_pack *p,
 static int copy_pack(struct rewrite *rw, const struct gc_pack *p,
 		     struct pack *pack)
 {
-	_cleanup_buf_ struct buf dict = BUF_INIT;
 	int r = each_live(rw, p, pack, check_chunk);
 
 	if (r == 0)
-		r = pack_read_dict(pack, &dict);
-	if (r == 0)
-		r = writer_begin(rw, &dict);
+		r = pack_copy_begin(rw->copy, pack);
 	return r < 0 ? r : each_live(rw, p, pack, copy_chunk);
 }
 
@@ -509,7 +373,7 @@ static int rewrite_all(struct rewrite *rw, const struct candidates *c)
 					  0);
 	}
 	if (r == 0)
-		r = writer_end(rw);
+		r = pack_copy_finish(rw->copy);
 	if (r == 0)
 		r = place_all(rw);
 	if (r == 0)
@@ -517,31 +381,15 @@ static int rewrite_all(struct rewrite *rw, const struct candidates *c)
 	return r;
 }
 
-static void rewrite_release(struct rewrite *rw)
-{
-	store_holds_release(&rw->made);
-	pack_writer_free(rw->writer);
-	codec_ctx_free(rw->codec);
-	buf_release(&rw->dict);
-	free(rw->chunk);
-	free(rw->frame);
-	free(rw->digests);
-	free(rw->locs);
-}
-
 static int rewrite_run(struct gc *g, struct candidates *c)
 {
-	_cleanup_(rewrite_release) struct rewrite rw = {
-		.gc = g,
-		.dict = BUF_INIT,
-		.made = { .store = g->store },
-	};
-	int r = codec_ctx_new(&rw.codec);
+	_cleanup_pack_copy_ struct pack_copy *copy = NULL;
+	struct rewrite rw = { .gc = g };
+	int r = pack_copy_new(g->store, &copy);
 
-	rw.chunk = malloc(CHUNK_MAX);
-	rw.frame = malloc(PACK_FRAME_MAX);
-	if (r < 0 || !rw.chunk || !rw.frame)
-		return r < 0 ? r : -ENOMEM;
+	if (r < 0)
+		return r;
+	rw.copy = copy;
 	if (c->n > 0)
 		qsort(c->packs, c->n, sizeof(*c->packs), oldest_first);
 	r = rewrite_all(&rw, c);

@@ -82,12 +82,12 @@ static int blob_verify(int fd, uint64_t bytes, const struct digest *digest)
 }
 
 static int catalog_load_fd(struct store *s, int fd, const struct digest *digest,
-			   const struct index_stamp *stamp,
+			   const struct index_stamp *stamp, bool full,
 			   struct catalog **ret_catalog)
 {
 	int r;
 
-	if (blob_is_known(s, INDEX_BLOB_CATALOG, digest, stamp))
+	if (!full && blob_is_known(s, INDEX_BLOB_CATALOG, digest, stamp))
 		return catalog_open_fd(fd, CATALOG_CHECK_HEADER, ret_catalog);
 	r = blob_verify(fd, stamp->bytes, digest);
 	if (r < 0)
@@ -99,7 +99,7 @@ static int catalog_load_fd(struct store *s, int fd, const struct digest *digest,
 	return 0;
 }
 
-static int catalog_load(struct store *s, const struct digest *digest,
+static int catalog_load(struct store *s, const struct digest *digest, bool full,
 			struct catalog **ret_catalog)
 {
 	_cleanup_close_ int fd = -1;
@@ -109,7 +109,7 @@ static int catalog_load(struct store *s, const struct digest *digest,
 	fd = blob_open(s->catalogs_fd, digest, &stamp);
 	if (fd < 0)
 		return fd;
-	r = catalog_load_fd(s, fd, digest, &stamp, ret_catalog);
+	r = catalog_load_fd(s, fd, digest, &stamp, full, ret_catalog);
 	if (r == -EBADMSG)
 		return store_quarantine(s, s->catalogs_fd, "catalog", digest);
 	return r;
@@ -249,8 +249,15 @@ static void cleanup_unshared(struct store_tree **t)
 		tree_free(*t);
 }
 
-static int tree_load(struct store *s, const struct digest *digest, bool full,
-		     struct lazy_source *src, struct store_tree **ret_tree)
+enum tree_check {
+	TREE_CHECK_KNOWN,     /* what is not known to be good */
+	TREE_CHECK_PLACEMENT, /* and the placement's checksum */
+	TREE_CHECK_ALL,	      /* and the catalog's digest */
+};
+
+static int tree_load(struct store *s, const struct digest *digest,
+		     enum tree_check check, struct lazy_source *src,
+		     struct store_tree **ret_tree)
 {
 	_cleanup_(cleanup_unshared) struct store_tree *t =
 		calloc(1, sizeof(*t));
@@ -263,10 +270,11 @@ static int tree_load(struct store *s, const struct digest *digest, bool full,
 	t->refs = 1;
 	t->node.digest = *digest;
 	t->source = src ? lazy_source_ref(src) : NULL;
-	r = catalog_load(s, digest, &t->catalog);
+	r = catalog_load(s, digest, check == TREE_CHECK_ALL, &t->catalog);
 	if (r < 0)
 		return r;
-	r = placement_get(s, digest, t->catalog, full, &t->placement);
+	r = placement_get(s, digest, t->catalog, check != TREE_CHECK_KNOWN,
+			  &t->placement);
 	if (r < 0)
 		return r;
 	t->foreign = index_get_stamp(s->index, INDEX_BLOB_FOREIGN, digest,
@@ -281,7 +289,25 @@ static int tree_load(struct store *s, const struct digest *digest, bool full,
 int store_tree_load(struct store *s, const struct digest *catalog,
 		    struct store_tree **ret_tree)
 {
-	return tree_load(s, catalog, true, NULL, ret_tree);
+	return tree_load(s, catalog, TREE_CHECK_PLACEMENT, NULL, ret_tree);
+}
+
+int store_tree_load_checked(struct store *s, const struct digest *catalog,
+			    struct store_tree **ret_tree)
+{
+	return tree_load(s, catalog, TREE_CHECK_ALL, NULL, ret_tree);
+}
+
+int store_tree_place_again(struct store *s, const struct digest *catalog)
+{
+	struct catalog *c;
+	int r = catalog_load(s, catalog, false, &c);
+
+	if (r < 0)
+		return r;
+	r = placement_remake(s, catalog, c);
+	catalog_unref(c);
+	return r;
 }
 
 void store_tree_discard(struct store_tree *t)
@@ -370,7 +396,7 @@ static int tree_open_once(struct store *s, const struct digest *catalog,
 	int r;
 
 	if (!winner) {
-		r = tree_load(s, catalog, false, src, &t);
+		r = tree_load(s, catalog, TREE_CHECK_KNOWN, src, &t);
 		if (r < 0)
 			return r;
 		r = tree_add(s, t, &winner);

@@ -56,4 +56,12 @@ int store_tree_load(struct store *s, const struct digest *catalog,
 		    struct store_tree **ret_tree);
 void store_tree_discard(struct store_tree *t);
 
+/* The same, and the catalog is compared with its digest in any case. */
+int store_tree_load_checked(struct store *s, const struct digest *catalog,
+			    struct store_tree **ret_tree);
+
+/* Makes a tree's placement anew of what the index knows. -ENOENT where it does
+ * not know all chunks; the old one stays then. */
+int store_tree_place_again(struct store *s, const struct digest *catalog);
+
 #endif

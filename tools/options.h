@@ -30,7 +30,7 @@ struct args {
 	struct strings names; /* operands in front of `--` */
 	bool always, empty, resume, lazy, discard, force, explain, reread,
 		materialize, adopt, origin, fill;
-	bool no_restore, commit_on_failure, ephemeral, no_wait, dry_run;
+	bool no_restore, commit_on_failure, ephemeral, no_wait, dry_run, repair;
 	bool unused, only_used;
 	bool wait, remote, public;
 
