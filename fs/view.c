@@ -10,12 +10,14 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "store/base/clock.h"
 #include "store/base/log.h"
 #include "store/lazy.h"
 
 #include "view_internal.h"
 
 #define RECLAIM_BYTES (UINT64_C(32) << 20) /* dead, before it is given back */
+#define JUST_NS INT64_C(1000000000) /* a reclaim may be what gave the room */
 #define CLOSE_RECORDS 1000u /* replayed faster than a checkpoint is written */
 
 /* --- locking --- */
@@ -37,7 +39,8 @@ void view_write_unlock(struct view **v)
 		(void)view_reclaim(*v);
 }
 
-bool view_reclaim(struct view *v)
+/* reclaim_lock is held. */
+static bool reclaim(struct view *v)
 {
 	struct upper_reclaim job;
 	int r;
@@ -47,20 +50,34 @@ bool view_reclaim(struct view *v)
 	pthread_rwlock_unlock(&v->lock);
 	if (r == 0)
 		return false;
-	fetch_may_block();
 	r = log_sync(v->upper.log);
 	pthread_rwlock_wrlock(&v->lock);
 	upper_reclaim_end(&v->upper, &job, r == 0);
 	/* What died may make one due, and no change may follow. */
 	upper_checkpoint_if_due(&v->upper);
 	pthread_rwlock_unlock(&v->lock);
+	if (r == 0)
+		v->reclaimed_ns = clock_mono_ns();
 	return r == 0;
 }
 
+bool view_reclaim(struct view *v)
+{
+	fetch_may_block();
+	LOCK_SCOPE(&v->reclaim_lock);
+	return reclaim(v);
+}
+
+/* Whoever comes while another one gives room waits for it, and may come just
+ * after. */
 bool view_make_room(struct view *v, ssize_t r)
 {
-	return (r == -ENOSPC || r == -EDQUOT) && v->upper.log &&
-	       view_reclaim(v);
+	if ((r != -ENOSPC && r != -EDQUOT) || !v->upper.log)
+		return false;
+	fetch_may_block();
+	LOCK_SCOPE(&v->reclaim_lock);
+	return reclaim(v) ||
+	       (v->reclaimed_ns && clock_mono_ns() - v->reclaimed_ns < JUST_NS);
 }
 
 int view_writable(const struct view *v)
@@ -143,6 +160,7 @@ static void view_free(struct view *v)
 	upper_close(&v->upper);
 	pthread_rwlock_destroy(&v->lock);
 	pthread_mutex_destroy(&v->commit_lock);
+	pthread_mutex_destroy(&v->reclaim_lock);
 	cleanup_close(&v->dirfd);
 	used_close(v->used);
 	free(v->lookups);
@@ -190,6 +208,7 @@ int view_open(struct store_tree *tree, struct fetch *fetch,
 		return -ENOMEM;
 	pthread_rwlock_init(&v->lock, NULL);
 	pthread_mutex_init(&v->commit_lock, NULL);
+	pthread_mutex_init(&v->reclaim_lock, NULL);
 	v->fetch = fetch;
 	v->uid = opt->uid;
 	v->gid = opt->gid;

@@ -243,8 +243,8 @@ static int ingest_view(struct commit *c, struct entry *e,
 	return r;
 }
 
-static int commit(struct commit *c, struct entry *e,
-		  struct ingest_result *ret_result)
+static int commit_once(struct commit *c, struct entry *e,
+		       struct ingest_result *ret_result)
 {
 	int r;
 
@@ -258,6 +258,22 @@ static int commit(struct commit *c, struct entry *e,
 	if (r < 0)
 		end(c->view);
 	return r;
+}
+
+/* What was removed from the mount may take the room that the store lacks. */
+static int commit(struct commit *c, struct entry *e,
+		  struct ingest_result *ret_result)
+{
+	const struct commit fresh = { .view = c->view,
+				      .store = c->store,
+				      .progress = c->progress };
+	int r = commit_once(c, e, ret_result);
+
+	if (!view_make_room(c->view, r))
+		return r;
+	commit_release(c);
+	*c = fresh;
+	return commit_once(c, e, ret_result);
 }
 
 static void finish(struct commit *c, const struct digest *catalog)

@@ -22,9 +22,11 @@
 
 struct view {
 	pthread_rwlock_t lock;
-	pthread_mutex_t commit_lock; /* one commit or reset; before `lock` */
-	struct upper upper;	     /* lock */
-	struct fetch *fetch; /* this and all below: constant after open */
+	pthread_mutex_t commit_lock;  /* one commit or reset; before `lock` */
+	pthread_mutex_t reclaim_lock; /* one reclaim; before `lock` */
+	int64_t reclaimed_ns; /* when one gave room (reclaim_lock); 0: never */
+	struct upper upper;   /* lock */
+	struct fetch *fetch;  /* this and all below: constant after open */
 	uint32_t uid, gid;
 	struct used *used; /* may be NULL */
 	int dirfd;	   /* own duplicate or -1 */

@@ -218,6 +218,24 @@ same_files() {
 	larder daemon stop
 }
 
+@test "a commit has the room of what was removed before" {
+	require_fuse
+	export XDG_STATE_HOME=$PWD/small/state XDG_CACHE_HOME=$PWD/small/cache
+	larder mount -q --empty m
+	head -c 1000000 /dev/urandom >copy
+	cp copy m/copy
+	fill_files m 3000000
+	# The mount has room again, and the disk then has not.
+	rm m/f3000000-0
+	wait_until mkdir m/made
+	fill
+	rm m/f3000000-*
+	larder commit -q m --name full --key one
+	larder cat full@one copy | cmp - copy
+	larder umount m
+	larder daemon stop
+}
+
 @test "files are removed from a disk without a free block" {
 	require_fuse
 	export XDG_STATE_HOME=$PWD/small
