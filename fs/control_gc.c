@@ -54,6 +54,15 @@ static json_t *gc_json(const struct gc_result *res, json_t *removed,
 		usage_json(&res->before), "after", usage_json(&res->after));
 }
 
+int control_fail_newer(struct control_call *call, int err, const char *what)
+{
+	if (err != -ESTALE)
+		return control_fail(call, err, what);
+	return mounts_fail(&call->err, err, 1,
+			   "the store or kept changes were written by a newer "
+			   "version of Larder; use that one");
+}
+
 static int method_gc(struct control_call *call, json_t **ret_result)
 {
 	_cleanup_json_ json_t *removed = json_array();
@@ -63,12 +72,8 @@ static int method_gc(struct control_call *call, json_t **ret_result)
 			       control_progress(call), add_removed, removed,
 			       &res);
 
-	if (r == -ESTALE)
-		return mounts_fail(&call->err, r, 1,
-				   "the store or kept changes were written by "
-				   "a newer version of Larder; use that one");
 	if (r < 0)
-		return control_fail(call, r, "collecting");
+		return control_fail_newer(call, r, "collecting");
 	*ret_result = gc_json(&res, removed, dry_run);
 	return 0;
 }

@@ -171,6 +171,9 @@ void control_add_times(struct control_call *call, const struct entry *e,
 		       json_t *object);
 json_t *control_limit_json(const struct gc_usage *u);
 
+/* The error of work on all of the store, which stops at -ESTALE. */
+int control_fail_newer(struct control_call *call, int err, const char *what);
+
 /* control_mount.c: a mount object; NULL when memory is short. And mounts_each
  * and _resume's callback that appends one to a JSON array. */
 json_t *control_mount_json(struct mount *mnt);

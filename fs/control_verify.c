@@ -103,12 +103,8 @@ static int method_verify(struct control_call *call, json_t **ret_result)
 		o.refetch = refetch;
 	r = keeper_verify(call->config->keeper, &o, control_progress(call),
 			  &res);
-	if (r == -ESTALE)
-		return mounts_fail(&call->err, r, 1,
-				   "the store or kept changes were written by "
-				   "a newer version of Larder; use that one");
 	if (r < 0)
-		return control_fail(call, r, "verifying");
+		return control_fail_newer(call, r, "verifying");
 	*ret_result = result_json(&res, damaged, o.repair);
 	return 0;
 }

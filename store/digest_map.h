@@ -6,6 +6,10 @@
 #ifndef LARDER_DIGEST_MAP_H
 #define LARDER_DIGEST_MAP_H
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/map.h"
 #include "digest.h"
 
@@ -46,6 +50,27 @@ static inline int dmap_add(struct dmap *m, struct dmap_node *n)
 	return map_put(&m->heads, key, n);
 }
 
+/* The member of that digest; where there is none, a new one of `bytes` zeros. 0
+ * or -ENOMEM. */
+static inline int dmap_get(struct dmap *m, const struct digest *d, size_t bytes,
+			   struct dmap_node **ret_node)
+{
+	struct dmap_node *n = dmap_find(m, d);
+
+	if (!n) {
+		n = calloc(1, bytes);
+		if (!n)
+			return -ENOMEM;
+		n->digest = *d;
+		if (dmap_add(m, n) < 0) {
+			free(n);
+			return -ENOMEM;
+		}
+	}
+	*ret_node = n;
+	return 0;
+}
+
 /* Takes out `n`, which is in the map. */
 static inline void dmap_remove(struct dmap *m, struct dmap_node *n)
 {
@@ -62,6 +87,22 @@ static inline void dmap_remove(struct dmap *m, struct dmap_node *n)
 	} else {
 		map_remove(&m->heads, key);
 	}
+}
+
+/* Calls `each` for all members, in no order, until it returns anything but 0,
+ * which is returned. The map must not change meanwhile. */
+static inline int dmap_each(const struct dmap *m,
+			    int (*each)(void *arg, struct dmap_node *n),
+			    void *arg)
+{
+	struct dmap_node *n;
+	size_t pos = 0;
+	int r = 0;
+
+	while (r == 0 && (n = map_next(&m->heads, &pos, NULL)))
+		for (; r == 0 && n; n = n->next)
+			r = each(arg, n);
+	return r;
 }
 
 /* Empties the map; every node is given to `free_node`. */

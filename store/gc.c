@@ -71,9 +71,10 @@ static void subtract(struct gc_usage *u, uint64_t bytes, unsigned objects)
 	u->objects -= objects < u->objects ? objects : u->objects;
 }
 
-static int count_dead_pack(struct gc *g, struct dmap_node *n)
+static int count_dead_pack(void *arg, struct dmap_node *n)
 {
 	const struct gc_pack *p = (struct gc_pack *)n;
+	struct gc *g = arg;
 
 	if (g->blocked || store_pack_is_needed(g->store, &n->digest))
 		return 0;
@@ -86,9 +87,10 @@ static int count_dead_pack(struct gc *g, struct dmap_node *n)
 	return 0;
 }
 
-static int count_dead_blob(struct gc *g, struct dmap_node *n)
+static int count_dead_blob(void *arg, struct dmap_node *n)
 {
 	const struct gc_blob *b = (struct gc_blob *)n;
+	struct gc *g = arg;
 
 	if (b->live || (!b->catalog && !b->placement) ||
 	    store_is_needed(g->store, &n->digest))
@@ -115,8 +117,8 @@ static int estimate(struct gc *g)
 				   ge->unreadable ? GC_UNREADABLE : GC_UNUSED);
 	}
 	res->after = res->before;
-	gc_each(&g->packs, count_dead_pack, g);
-	gc_each(&g->blobs, count_dead_blob, g);
+	dmap_each(&g->packs, count_dead_pack, g);
+	dmap_each(&g->blobs, count_dead_blob, g);
 	subtract(&res->after, gc_rewrite_gain(g), 0);
 	res->after.free_bytes += res->before.bytes - res->after.bytes;
 	res->after.over = res->after.bytes > res->after.limit_bytes ||

@@ -115,51 +115,18 @@ int gc_usage(struct store *s, const struct gc_limits *limits,
 
 /* ---- the maps */
 
-/* A member of `bytes`, made where it is missing. */
-static int map_member(struct dmap *m, const struct digest *name, size_t bytes,
-		      struct dmap_node **ret_node)
-{
-	struct dmap_node *n = dmap_find(m, name);
-
-	if (!n) {
-		n = calloc(1, bytes);
-		if (!n)
-			return -ENOMEM;
-		n->digest = *name;
-		if (dmap_add(m, n) < 0) {
-			free(n);
-			return -ENOMEM;
-		}
-	}
-	*ret_node = n;
-	return 0;
-}
-
 int gc_find_pack(struct gc *g, const struct digest *name,
 		 struct gc_pack **ret_pack)
 {
-	return map_member(&g->packs, name, sizeof(struct gc_pack),
-			  (struct dmap_node **)ret_pack);
+	return dmap_get(&g->packs, name, sizeof(struct gc_pack),
+			(struct dmap_node **)ret_pack);
 }
 
 int gc_find_blob(struct gc *g, const struct digest *name,
 		 struct gc_blob **ret_blob)
 {
-	return map_member(&g->blobs, name, sizeof(struct gc_blob),
-			  (struct dmap_node **)ret_blob);
-}
-
-int gc_each(struct dmap *m, int (*each)(struct gc *g, struct dmap_node *n),
-	    struct gc *g)
-{
-	struct dmap_node *n;
-	size_t pos = 0;
-	int r = 0;
-
-	while (r == 0 && (n = map_next(&m->heads, &pos, NULL)))
-		for (; r == 0 && n; n = n->next)
-			r = each(g, n);
-	return r;
+	return dmap_get(&g->blobs, name, sizeof(struct gc_blob),
+			(struct dmap_node **)ret_blob);
 }
 
 static void pack_free(struct dmap_node *n)
@@ -211,9 +178,9 @@ static int note_sparse(void *arg, const struct digest *name,
 	return 0;
 }
 
-static int forget_sparse(struct gc *g, struct dmap_node *n)
+static int forget_sparse(void *arg, struct dmap_node *n)
 {
-	(void)g;
+	(void)arg;
 	((struct gc_pack *)n)->sparse_bytes = 0;
 	return 0;
 }
@@ -265,7 +232,7 @@ int gc_scan(struct gc *g)
 	struct store *s = g->store;
 	int r = other_bytes(s, &g->other_bytes);
 
-	gc_each(&g->packs, forget_sparse, g);
+	dmap_each(&g->packs, forget_sparse, g);
 	if (r == 0)
 		r = object_files_each(s->packs_fd, note_pack, g);
 	if (r == 0)

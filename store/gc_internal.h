@@ -80,10 +80,6 @@ int gc_find_blob(struct gc *g, const struct digest *name,
 		 struct gc_blob **ret_blob);
 void gc_files_release(struct gc *g);
 
-/* Calls `each` for the members of a map, whose links must not change. */
-int gc_each(struct dmap *m, int (*each)(struct gc *g, struct dmap_node *n),
-	    struct gc *g);
-
 /* gc_mark.c */
 
 void gc_mark_none(struct gc *g);

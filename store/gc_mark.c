@@ -72,11 +72,11 @@ bool gc_frame_is_live(const struct gc_pack *p, uint32_t off)
 
 /* ---- trees */
 
-static int unmark_pack(struct gc *g, struct dmap_node *n)
+static int unmark_pack(void *arg, struct dmap_node *n)
 {
 	struct gc_pack *p = (struct gc_pack *)n;
 
-	(void)g;
+	(void)arg;
 	if (p->cap)
 		memset(p->offs, 0, p->cap * sizeof(*p->offs));
 	p->count = 0;
@@ -85,17 +85,17 @@ static int unmark_pack(struct gc *g, struct dmap_node *n)
 	return 0;
 }
 
-static int unmark_blob(struct gc *g, struct dmap_node *n)
+static int unmark_blob(void *arg, struct dmap_node *n)
 {
-	(void)g;
+	(void)arg;
 	((struct gc_blob *)n)->live = false;
 	return 0;
 }
 
 void gc_mark_none(struct gc *g)
 {
-	gc_each(&g->packs, unmark_pack, g);
-	gc_each(&g->blobs, unmark_blob, g);
+	dmap_each(&g->packs, unmark_pack, g);
+	dmap_each(&g->blobs, unmark_blob, g);
 	g->live_bytes = 0;
 	g->live_objects = 0;
 	g->blocked = false;
@@ -199,8 +199,9 @@ int gc_mark(struct gc *g, const struct digest *catalog, bool needed)
 
 /* ---- holds */
 
-static int mark_hold(struct gc *g, struct dmap_node *n)
+static int mark_hold(void *arg, struct dmap_node *n)
 {
+	struct gc *g = arg;
 	struct gc_blob *b;
 	int r = gc_find_blob(g, &n->digest, &b);
 
@@ -212,5 +213,5 @@ static int mark_hold(struct gc *g, struct dmap_node *n)
 
 int gc_mark_holds(struct gc *g)
 {
-	return gc_each(&g->holds, mark_hold, g);
+	return dmap_each(&g->holds, mark_hold, g);
 }

@@ -333,8 +333,10 @@ static int place_again(struct rewrite *rw, const struct store_tree *t)
 	return r;
 }
 
-static int place_blob(struct rewrite *rw, const struct gc_blob *b)
+static int place_blob(void *arg, struct dmap_node *n)
 {
+	const struct gc_blob *b = (struct gc_blob *)n;
+	struct rewrite *rw = arg;
 	struct store_tree *t;
 	int r;
 
@@ -344,18 +346,6 @@ static int place_blob(struct rewrite *rw, const struct gc_blob *b)
 		return 0; /* as when it was marked */
 	r = needs_rewritten(rw->gc, t) ? place_again(rw, t) : 0;
 	store_tree_discard(t);
-	return r;
-}
-
-static int place_all(struct rewrite *rw)
-{
-	struct dmap_node *n;
-	size_t pos = 0;
-	int r = 0;
-
-	while (r == 0 && (n = map_next(&rw->gc->blobs.heads, &pos, NULL)))
-		for (; r == 0 && n; n = n->next)
-			r = place_blob(rw, (struct gc_blob *)n);
 	return r;
 }
 
@@ -375,7 +365,7 @@ static int rewrite_all(struct rewrite *rw, const struct candidates *c)
 	if (r == 0)
 		r = pack_copy_finish(rw->copy);
 	if (r == 0)
-		r = place_all(rw);
+		r = dmap_each(&rw->gc->blobs, place_blob, rw);
 	if (r == 0)
 		g->result.rewritten_packs = c->n;
 	return r;

@@ -404,8 +404,9 @@ static int unlink_one(struct gc *g, int rootfd, const struct digest *name)
 }
 
 /* Sparse packs that nothing needs, or that give way. */
-static int sweep_sparse(struct gc *g, struct dmap_node *n)
+static int sweep_sparse(void *arg, struct dmap_node *n)
 {
+	struct gc *g = arg;
 	int r = 0;
 
 	if (gc_sparse_goes(g, (struct gc_pack *)n))
@@ -479,7 +480,7 @@ int gc_sweep(struct gc *g)
 	if (r == 0)
 		r = unlink_files(g, &packs, &blobs);
 	if (r == 0)
-		r = gc_each(&g->packs, sweep_sparse, g);
+		r = dmap_each(&g->packs, sweep_sparse, g);
 	if (r == 0)
 		sweep_quarantine(g);
 	free(blobs.nodes);

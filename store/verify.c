@@ -27,10 +27,13 @@ static void tell(struct verify *v, enum verify_kind kind, const char *name,
 		v->options->damaged(v->options->arg, &d);
 }
 
-static void tell_pack(struct verify *v, const struct verify_pack *p)
+static int tell_pack(void *arg, struct dmap_node *n)
 {
+	const struct verify_pack *p = (struct verify_pack *)n;
 	char hex[DIGEST_HEX_LEN + 1], what[WHAT_MAX];
 
+	if (!verify_pack_is_bad(p))
+		return 0;
 	if (p->unreadable)
 		snprintf(what, sizeof(what), "cannot be read");
 	else if (p->bad > 0)
@@ -41,8 +44,9 @@ static void tell_pack(struct verify *v, const struct verify_pack *p)
 			 "its bytes are not those of its name, though every "
 			 "chunk is good");
 	digest_hex(&p->node.digest, hex);
-	tell(v, VERIFY_PACK, hex, what,
+	tell(arg, VERIFY_PACK, hex, what,
 	     p->aside ? VERIFY_SET_ASIDE : VERIFY_LEFT);
+	return 0;
 }
 
 static void say_tree(const struct verify_tree *vt, char what[WHAT_MAX])
@@ -241,17 +245,6 @@ static int tell_entries(struct verify *v, const struct bad_entries *be)
 
 /* ---- all */
 
-static void tell_packs(struct verify *v)
-{
-	struct dmap_node *n;
-	size_t pos = 0;
-
-	while ((n = map_next(&v->packs.heads, &pos, NULL)))
-		for (; n; n = n->next)
-			if (verify_pack_is_bad((struct verify_pack *)n))
-				tell_pack(v, (struct verify_pack *)n);
-}
-
 /* Of trees that no entry has, those that somebody needs. */
 static int look_at_held(void *arg, const struct digest *catalog)
 {
@@ -297,7 +290,7 @@ static int run(struct verify *v)
 		return r;
 	if (!v->options->repair)
 		v->result.left += v->result.bad_records;
-	tell_packs(v);
+	(void)dmap_each(&v->packs, tell_pack, v);
 	r = tell_entries(v, &be);
 	return r < 0 ? r : tell_held(v);
 }

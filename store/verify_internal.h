@@ -18,15 +18,15 @@ struct verify_pack {
 	bool unreadable; /* not even its index can be read */
 	bool misnamed;	 /* its bytes are not those of its name */
 	uint32_t chunks, bad;
-	bool counted;
-	bool aside; /* repaired: it is in quarantine */
+	bool looked_at; /* and counted */
+	bool aside;	/* repaired: it is in quarantine */
 };
 
 struct verify_tree {
 	struct dmap_node node; /* first */
 	int err;	       /* it cannot be opened */
 	uint32_t chunks, bad;  /* of its own */
-	bool told;
+	bool looked_at, told;
 	bool touches; /* a damaged pack */
 	struct digest roots[ROOTS_MAX];
 	unsigned n_roots;

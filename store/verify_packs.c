@@ -93,74 +93,62 @@ static int look_inside(struct verify *v, struct verify_pack *p,
 
 static int look_at(struct verify *v, struct verify_pack *p)
 {
+	bool first = !p->looked_at;
 	struct pack *pack;
 	int r = pack_cache_open_now(v->store->packs, &p->node.digest, &pack);
 
+	p->looked_at = true;
 	if (r == -ENOENT)
 		return 0;
 	p->present = true;
 	p->unreadable = r == -EBADMSG || r == -EIO;
 	if (r == 0) {
-		if (!p->counted)
+		if (first)
 			v->result.bytes += pack_bytes(pack);
 		r = look_inside(v, p, pack);
 		pack_unref(pack);
 	}
-	if (!p->counted) {
+	if (first) {
 		v->result.packs++;
 		v->result.chunks += p->chunks;
 		v->result.bad_chunks += p->bad;
 		v->result.bad_packs += verify_pack_is_bad(p);
 	}
-	p->counted = true;
 	return p->unreadable ? 0 : r;
+}
+
+static int look_again(void *arg, struct dmap_node *n)
+{
+	struct verify_pack *p = (struct verify_pack *)n;
+	int r;
+
+	if (!p->aside)
+		return 0;
+	p->present = p->unreadable = p->misnamed = false;
+	p->bad = 0;
+	r = look_at(arg, p);
+	p->aside = !p->present;
+	return r;
 }
 
 int verify_look_again(struct verify *v)
 {
-	struct dmap_node *n;
-	size_t pos = 0;
-	int r = 0;
-
-	while (r == 0 && (n = map_next(&v->packs.heads, &pos, NULL)))
-		for (; r == 0 && n; n = n->next) {
-			struct verify_pack *p = (struct verify_pack *)n;
-
-			if (!p->aside)
-				continue;
-			p->present = p->unreadable = p->misnamed = false;
-			p->bad = 0;
-			r = look_at(v, p);
-			p->aside = !p->present;
-		}
-	return r;
+	return dmap_each(&v->packs, look_again, v);
 }
 
 int verify_get_pack(struct verify *v, const struct digest *name,
 		    struct verify_pack **ret_pack)
 {
-	struct verify_pack *p =
-		(struct verify_pack *)dmap_find(&v->packs, name);
-	int r = 0;
+	int r = dmap_get(&v->packs, name, sizeof(**ret_pack),
+			 (struct dmap_node **)ret_pack);
 
-	if (!p) {
-		p = calloc(1, sizeof(*p));
-		if (!p)
-			return -ENOMEM;
-		p->node.digest = *name;
-		r = dmap_add(&v->packs, &p->node);
-		if (r < 0) {
-			free(p);
-			return r;
-		}
-		r = look_at(v, p);
-		if (r == 0)
-			r = progress_tick(v->progress, "verify",
-					  v->result.packs, v->all_packs,
-					  v->result.bytes, 0);
-	}
-	*ret_pack = p;
-	return r;
+	if (r < 0 || (*ret_pack)->looked_at)
+		return r;
+	r = look_at(v, *ret_pack);
+	if (r < 0)
+		return r;
+	return progress_tick(v->progress, "verify", v->result.packs,
+			     v->all_packs, v->result.bytes, 0);
 }
 
 int verify_is_good(struct verify *v, const struct digest *pack, uint32_t off,

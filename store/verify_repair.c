@@ -158,9 +158,16 @@ static int salvage(struct verify *v, struct pack_copy *pc, struct pack *pack)
 	return r == -EBADMSG || r == -EIO ? 0 : r;
 }
 
-static int use_pack(struct verify *v, struct pack_copy *pc,
-		    const struct verify_pack *p)
+struct salvage {
+	struct verify *v;
+	struct pack_copy *copy;
+};
+
+static int use_pack(void *arg, struct dmap_node *n)
 {
+	const struct verify_pack *p = (struct verify_pack *)n;
+	const struct salvage *s = arg;
+	struct verify *v = s->v;
 	struct pack *pack;
 	int r;
 
@@ -169,27 +176,25 @@ static int use_pack(struct verify *v, struct pack_copy *pc,
 	r = pack_open(v->store->packs_fd, &p->node.digest, &pack);
 	if (r < 0)
 		return r;
-	r = verify_pack_is_bad(p) ? salvage(v, pc, pack) : learn(v, pack);
+	r = verify_pack_is_bad(p) ? salvage(v, s->copy, pack) : learn(v, pack);
 	pack_unref(pack);
 	return r;
 }
 
 static int use_packs(struct verify *v, struct pack_copy *pc)
 {
-	struct dmap_node *n;
-	size_t pos = 0;
-	int r = 0;
+	struct salvage s = { v, pc };
+	int r = dmap_each(&v->packs, use_pack, &s);
 
-	while (r == 0 && (n = map_next(&v->packs.heads, &pos, NULL)))
-		for (; r == 0 && n; n = n->next)
-			r = use_pack(v, pc, (struct verify_pack *)n);
 	return r == 0 ? pack_copy_finish(pc) : r;
 }
 
 /* ---- trees */
 
-static int place(struct verify *v, struct verify_tree *vt)
+static int place(void *arg, struct dmap_node *n)
 {
+	const struct verify_tree *vt = (struct verify_tree *)n;
+	struct verify *v = arg;
 	int r = fault_check("verify.place");
 
 	if (r < 0 || vt->err == -EBADMSG ||
@@ -199,22 +204,12 @@ static int place(struct verify *v, struct verify_tree *vt)
 	return r == -ENOENT || r == -EBADMSG ? 0 : r;
 }
 
-static int place_all(struct verify *v)
-{
-	struct dmap_node *n;
-	size_t pos = 0;
-	int r = 0;
-
-	while (r == 0 && (n = map_next(&v->trees.heads, &pos, NULL)))
-		for (; r == 0 && n; n = n->next)
-			r = place(v, (struct verify_tree *)n);
-	return r;
-}
-
 /* ---- packs that go */
 
-static int set_aside(struct verify *v, struct verify_pack *p)
+static int set_aside(void *arg, struct dmap_node *n)
 {
+	struct verify_pack *p = (struct verify_pack *)n;
+	struct verify *v = arg;
 	int r = fault_check("verify.aside");
 
 	if (r < 0 || !verify_pack_is_bad(p))
@@ -223,18 +218,6 @@ static int set_aside(struct verify *v, struct verify_pack *p)
 	pack_cache_forget(v->store->packs, &p->node.digest);
 	p->aside = true;
 	return 0;
-}
-
-static int set_all_aside(struct verify *v)
-{
-	struct dmap_node *n;
-	size_t pos = 0;
-	int r = 0;
-
-	while (r == 0 && (n = map_next(&v->packs.heads, &pos, NULL)))
-		for (; r == 0 && n; n = n->next)
-			r = set_aside(v, (struct verify_pack *)n);
-	return r;
 }
 
 int verify_repair(struct verify *v)
@@ -247,8 +230,8 @@ int verify_repair(struct verify *v)
 	if (r == 0)
 		r = use_packs(v, pc);
 	if (r == 0)
-		r = place_all(v);
-	return r < 0 ? r : set_all_aside(v);
+		r = dmap_each(&v->trees, place, v);
+	return r < 0 ? r : dmap_each(&v->packs, set_aside, v);
 }
 
 /* ---- entries */

@@ -146,26 +146,17 @@ static int look_at(struct verify *v, struct verify_tree *vt)
 int verify_get_tree(struct verify *v, const struct digest *catalog, bool anew,
 		    struct verify_tree **ret_tree)
 {
-	struct verify_tree *vt =
-		(struct verify_tree *)dmap_find(&v->trees, catalog);
-	bool first = !vt;
-	int r = 0;
+	struct verify_tree *vt;
+	int r = dmap_get(&v->trees, catalog, sizeof(*vt),
+			 (struct dmap_node **)ret_tree);
 
-	if (first) {
-		vt = calloc(1, sizeof(*vt));
-		if (!vt)
-			return -ENOMEM;
-		vt->node.digest = *catalog;
-		r = dmap_add(&v->trees, &vt->node);
-		if (r < 0) {
-			free(vt);
-			return r;
-		}
-	}
-	if (first || anew)
+	if (r < 0)
+		return r;
+	vt = *ret_tree;
+	v->result.trees += !vt->looked_at;
+	if (!vt->looked_at || anew)
 		r = look_at(v, vt);
-	v->result.trees += first && r == 0;
-	*ret_tree = vt;
+	vt->looked_at = true;
 	return r;
 }
 
