@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/hex.h"
 #include "supervisor.h"
 
 #define FDS_MAX 4 /* room for those that should not be there */
@@ -141,36 +142,12 @@ int supervisor_msg_set_bytes(json_t *msg, const char *key, const char *bytes)
 								      0;
 }
 
-static int hex_digit(char c)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *at = c ? strchr(digits, c) : NULL;
-
-	return at ? at - digits : -1;
-}
-
 char *supervisor_msg_get_bytes(const json_t *msg, const char *key)
 {
 	const char *text = json_string_value(json_object_get(msg, key));
 	_cleanup_free_ char *bytes = text ? strdup(text) : NULL;
-	char *p = bytes;
 
-	if (!bytes)
+	if (!bytes || hex_unescape(bytes, false) < 0)
 		return NULL;
-	for (; *text; text++) {
-		int high, low;
-
-		if (*text != '%') {
-			*p++ = *text;
-			continue;
-		}
-		high = hex_digit(text[1]);
-		low = high < 0 ? -1 : hex_digit(text[2]);
-		if (low < 0 || (high == 0 && low == 0))
-			return NULL;
-		*p++ = high << 4 | low;
-		text += 2;
-	}
-	*p = '\0';
 	return steal_ptr(&bytes);
 }

@@ -241,7 +241,7 @@ static struct upload *find_same(struct uploads *u, const struct upload *up)
 	return NULL;
 }
 
-/* An earlier attempt is not what is waited for now. Under the lock. */
+/* An earlier attempt is not the one that is waited for. Under the lock. */
 static void forget_done(struct uploads *u, uint64_t id)
 {
 	for (unsigned n = 0; n < DONE_MAX; n++)

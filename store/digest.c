@@ -8,13 +8,13 @@
 #include "digest.h"
 
 #include <errno.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "base/hex.h"
 #include "base/log.h"
+#include "crypto_error.h"
 
 struct digest_ctx {
 	EVP_MD_CTX *evp;
@@ -36,17 +36,6 @@ static const EVP_MD *method_get(void)
 	return method;
 }
 
-static int crypto_failed(const char *what)
-{
-	unsigned long code = ERR_get_error();
-	char text[160] = "no reason given";
-
-	if (code)
-		ERR_error_string_n(code, text, sizeof(text));
-	ERR_clear_error();
-	return log_error(-EIO, "SHA-256, %s: %s", what, text);
-}
-
 int digest_of(const void *data, size_t len, struct digest *ret_digest)
 {
 	const EVP_MD *md = method_get();
@@ -55,7 +44,7 @@ int digest_of(const void *data, size_t len, struct digest *ret_digest)
 	if (!md)
 		return -EIO;
 	if (!EVP_Digest(data, len, d.bytes, NULL, md, NULL))
-		return crypto_failed("one call");
+		return crypto_failed("SHA-256", "one call");
 	*ret_digest = d;
 	return 0;
 }
@@ -92,14 +81,14 @@ int digest_ctx_reset(struct digest_ctx *ctx)
 	if (!md)
 		return -EIO;
 	if (!EVP_DigestInit_ex2(ctx->evp, md, NULL))
-		return crypto_failed("start");
+		return crypto_failed("SHA-256", "start");
 	return 0;
 }
 
 int digest_ctx_update(struct digest_ctx *ctx, const void *data, size_t len)
 {
 	if (!EVP_DigestUpdate(ctx->evp, data, len))
-		return crypto_failed("update");
+		return crypto_failed("SHA-256", "update");
 	return 0;
 }
 
@@ -108,7 +97,7 @@ int digest_ctx_final(struct digest_ctx *ctx, struct digest *ret_digest)
 	struct digest d;
 
 	if (!EVP_DigestFinal_ex(ctx->evp, d.bytes, NULL))
-		return crypto_failed("end");
+		return crypto_failed("SHA-256", "end");
 	*ret_digest = d;
 	return 0;
 }

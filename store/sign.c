@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "crypto_error.h"
 
 struct sign_key {
 	uint8_t seed[SIGN_KEY_LEN];
@@ -34,17 +35,6 @@ static void cleanup_md_ctx(EVP_MD_CTX **ctx)
 
 #define _cleanup_pkey_ __attribute__((cleanup(cleanup_pkey)))
 #define _cleanup_md_ctx_ __attribute__((cleanup(cleanup_md_ctx)))
-
-static int crypto_failed(const char *what)
-{
-	unsigned long code = ERR_get_error();
-	char text[160] = "no reason given";
-
-	if (code)
-		ERR_error_string_n(code, text, sizeof(text));
-	ERR_clear_error();
-	return log_error(-EIO, "Ed25519, %s: %s", what, text);
-}
 
 /* --- text --- */
 
@@ -131,7 +121,7 @@ static int derive_public(struct sign_key *key)
 	if (!secret ||
 	    !EVP_PKEY_get_raw_public_key(secret, key->public.bytes, &len) ||
 	    len != SIGN_KEY_LEN)
-		return crypto_failed("the public key");
+		return crypto_failed("Ed25519", "the public key");
 	return 0;
 }
 
@@ -143,7 +133,7 @@ static int generate(struct sign_key *key)
 
 	if (!secret || !EVP_PKEY_get_raw_private_key(secret, key->seed, &len) ||
 	    len != SIGN_KEY_LEN)
-		return crypto_failed("a new key");
+		return crypto_failed("Ed25519", "a new key");
 	return 0;
 }
 
@@ -223,7 +213,7 @@ int sign_make(const struct sign_key *key, const void *data, size_t len,
 	if (!secret || !EVP_DigestSignInit(ctx, NULL, NULL, NULL, secret) ||
 	    !EVP_DigestSign(ctx, ret_signature, &got, data, len) ||
 	    got != SIGN_LEN)
-		return crypto_failed("a signature");
+		return crypto_failed("Ed25519", "a signature");
 	return 0;
 }
 
@@ -238,7 +228,7 @@ int sign_check(const struct sign_public *key, const void *data, size_t len,
 	if (!ctx)
 		return -ENOMEM;
 	if (!public || !EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, public))
-		return crypto_failed("a check");
+		return crypto_failed("Ed25519", "a check");
 	r = EVP_DigestVerify(ctx, signature, SIGN_LEN, data, len);
 	ERR_clear_error();
 	return r == 1 ? 0 : -EKEYREJECTED;

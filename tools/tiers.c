@@ -6,7 +6,6 @@
  */
 #include "tiers.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include "config_file.h"
 #include "fs/tier_secrets.h"
 #include "store/base/cleanup.h"
+#include "store/base/hex.h"
 #include "store/key.h"
 
 static struct {
@@ -44,37 +44,6 @@ void tiers_add(json_t *params)
 
 /* ---- a URL's query */
 
-static int hex_digit(char c)
-{
-	const char *digits = "0123456789abcdef";
-	const char *at = c ? strchr(digits, tolower((unsigned char)c)) : NULL;
-
-	return at ? (int)(at - digits) : -1;
-}
-
-/* Decodes %XX in place. False where one is none, or stands for a NUL. */
-static bool decode_percent(char *text)
-{
-	char *out = text;
-
-	for (; *text; text++) {
-		int high, low;
-
-		if (*text != '%') {
-			*out++ = *text;
-			continue;
-		}
-		high = hex_digit(text[1]);
-		low = high < 0 ? -1 : hex_digit(text[2]);
-		if (low < 0 || high * 16 + low == 0)
-			return false;
-		*out++ = (char)(high * 16 + low);
-		text += 2;
-	}
-	*out = '\0';
-	return true;
-}
-
 static int take_query(json_t *tier, char *query, struct failure *f)
 {
 	char *word;
@@ -87,7 +56,7 @@ static int take_query(json_t *tier, char *query, struct failure *f)
 			continue;
 		if (value)
 			*value++ = '\0';
-		if (!value || !decode_percent(value))
+		if (!value || hex_unescape(value, true) < 0)
 			return failure_set(f, -EINVAL, EXIT_USAGE,
 					   "the tier %s: \"%.100s\" in its URL "
 					   "is no NAME=VALUE",

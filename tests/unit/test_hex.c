@@ -57,12 +57,40 @@ static void test_refused(void **state)
 	}
 }
 
+static void assert_unescaped(const char *text, bool fold, const char *want)
+{
+	char room[32];
+
+	strcpy(room, text);
+	if (!want) {
+		assert_int_equal(hex_unescape(room, fold), -EINVAL);
+		return;
+	}
+	assert_int_equal(hex_unescape(room, fold), 0);
+	assert_string_equal(room, want);
+}
+
+static void test_unescape(void **state)
+{
+	(void)state;
+	assert_unescaped("", false, "");
+	assert_unescaped("plain", false, "plain");
+	assert_unescaped("a%20b%25%ff", false, "a b%\xff");
+	assert_unescaped("%2F%2f", true, "//");
+	assert_unescaped("%2F", false, NULL);
+	assert_unescaped("%", true, NULL);
+	assert_unescaped("%4", true, NULL);
+	assert_unescaped("%4g", true, NULL);
+	assert_unescaped("a%00b", true, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_unescape),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

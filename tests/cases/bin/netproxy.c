@@ -222,7 +222,7 @@ static void take_in(struct connection *c, struct way *w)
 	w->last = &p->next;
 }
 
-/* False where the receiver takes no more for now. */
+/* False where the receiver takes no more at the moment. */
 static bool deliver(struct way *w, struct piece *p)
 {
 	ssize_t n = 0;
