@@ -536,3 +536,48 @@ void fixture_assert_diff(struct view *v, const char *want)
 	buf_put_u8(&got, 0);
 	assert_string_equal((char *)got.data, want);
 }
+
+void fixture_put(struct fixture *fx, const char *path, const char *text)
+{
+	assert_int_equal(fixture_write(fx, path, text), 0);
+}
+
+uint32_t fixture_links(struct fixture *fx, const char *path)
+{
+	struct view_attr a;
+
+	fixture_attr(fx, path, &a);
+	return a.nlink;
+}
+
+void fixture_assert_absent(struct fixture *fx, const char *path)
+{
+	assert_int_equal(fixture_ino(fx, path), 0);
+}
+
+void fixture_force_checkpoint(struct fixture *fx)
+{
+	unsigned i;
+
+	for (i = 0; i < 1100; i++)
+		assert_int_equal(fixture_ops.chmod(fx, "", i % 2 ? 0755 : 0700),
+				 0);
+}
+
+void fixture_assert_replays(struct fixture *fx)
+{
+	_cleanup_buf_ struct buf before = BUF_INIT, after = BUF_INIT;
+
+	fixture_dump(fx->view, &before);
+	fixture_reopen(fx);
+	fixture_dump(fx->view, &after);
+	fixture_assert_same(&before, &after);
+}
+
+void fixture_assert_replays_all(struct fixture *fx)
+{
+	fixture_assert_replays(fx);
+	fixture_force_checkpoint(fx);
+	fixture_assert_replays(fx);
+	fixture_assert_replays(fx);
+}

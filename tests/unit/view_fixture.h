@@ -64,6 +64,14 @@ void fixture_reopen(struct fixture *fx);
 void fixture_view_close(struct fixture *fx);
 void fixture_view_open(struct fixture *fx);
 
+/* Adds so many records that closing writes a checkpoint. */
+void fixture_force_checkpoint(struct fixture *fx);
+
+/* Opens the view again, which has the same tree then; and once more from a
+ * checkpoint. */
+void fixture_assert_replays(struct fixture *fx);
+void fixture_assert_replays_all(struct fixture *fx);
+
 /* Gives up what was changed, and what commits changed below it: a view of
  * this tree again, of which a reference is taken; NULL: of nothing. */
 void fixture_view_renew(struct fixture *fx, struct store_tree *base);
@@ -85,6 +93,11 @@ int fixture_punch(struct fixture *fx, const char *path, uint64_t off,
 		  uint64_t len);
 void fixture_assert_content(struct fixture *fx, const char *path,
 			    const char *text);
+
+/* The same, where it must succeed; how many names; none. */
+void fixture_put(struct fixture *fx, const char *path, const char *text);
+uint32_t fixture_links(struct fixture *fx, const char *path);
+void fixture_assert_absent(struct fixture *fx, const char *path);
 
 /* Random steps on the view and on a model of it. The base's tree is taken
  * over; `max_file` bounds files' sizes. */
