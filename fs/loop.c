@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "fetch.h"
+#include "slice.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/log.h"
@@ -229,6 +230,7 @@ static void *thread_run(void *arg)
 {
 	struct thread *t = arg;
 
+	slice_shorten();
 	fetch_set_blocking_hook(thread_may_block, t);
 	while (thread_follow(t))
 		thread_read(t);

@@ -16,6 +16,7 @@
 
 #include "fs/fetch.h"
 #include "fs/loop.h"
+#include "fs/slice.h"
 
 #define BUF_SIZE 65536
 
@@ -34,6 +35,7 @@ struct harness {
 	pthread_cond_t changed;
 	unsigned done, blocked;
 	bool released;
+	uint64_t slice_ns;
 	bool unlike; /* a request came from another thread than `reader` */
 	pthread_t reader;
 };
@@ -77,6 +79,7 @@ static void process(void *arg, void *buf, size_t len)
 	pthread_mutex_lock(&h->lock);
 	if (*(char *)buf == RELEASE)
 		h->released = true;
+	h->slice_ns = slice_get_ns();
 	if (h->done == 0)
 		h->reader = pthread_self();
 	else if (!pthread_equal(h->reader, pthread_self()))
@@ -139,6 +142,19 @@ static void wait_blocked(struct harness *h, unsigned count)
 	while (h->blocked < count)
 		pthread_cond_wait(&h->changed, &h->lock);
 	pthread_mutex_unlock(&h->lock);
+}
+
+/* Wherever the kernel has slices. */
+static void test_short_slice(void **state)
+{
+	struct harness *h = *state;
+
+	send_request(h, ANSWER);
+	wait_done(h, 1);
+	if (slice_get_ns() == 0)
+		skip();
+	assert_int_equal(h->slice_ns, SLICE_SHORT_NS);
+	assert_int_not_equal(slice_get_ns(), SLICE_SHORT_NS);
 }
 
 /* The end of the device: all that was sent before it is processed. */
@@ -273,6 +289,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stop_finishes_what_began,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop_while_asleep, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_short_slice, setup,
 						teardown),
 		cmocka_unit_test(test_hook_outside_of_loop),
 	};
