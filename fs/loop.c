@@ -250,11 +250,14 @@ static struct thread *loop_free_thread(struct loop *l)
 }
 
 /* With the lock held. Joining one that has ended does not wait: the lock is
- * the last thing it took. Signals are for the program's own threads. */
+ * the last thing it took. Signals are for the program's own threads, but a
+ * thread's own fault is its own: where it is blocked, no handler sees it. */
 static int loop_add_thread(struct loop *l)
 {
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE };
 	struct thread *t = loop_free_thread(l);
 	sigset_t all, saved;
+	size_t i;
 	int r;
 
 	if (!t)
@@ -267,6 +270,8 @@ static int loop_add_thread(struct loop *l)
 	if (!t->buf)
 		return -ENOMEM;
 	sigfillset(&all);
+	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		sigdelset(&all, faults[i]);
 	pthread_sigmask(SIG_BLOCK, &all, &saved);
 	r = pthread_create(&t->id, NULL, thread_run, t);
 	pthread_sigmask(SIG_SETMASK, &saved, NULL);

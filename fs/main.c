@@ -31,6 +31,7 @@
 #include "store/lazy.h"
 #include "store/store.h"
 
+#include "blame.h"
 #include "control.h"
 #include "fetch.h"
 #include "keeper.h"
@@ -60,6 +61,7 @@ struct daemon {
 	int ready_fd;
 	int idle_seconds;
 	struct verdict *verdict;
+	struct blame *blame;
 };
 
 struct worker {
@@ -98,6 +100,7 @@ static int worker_open(struct worker *w, int channel_fd, int listen_fd)
 	struct daemon *d = w->daemon;
 	struct keeper_limits limits;
 	struct mounts_config mc = { .state_dir = d->state_dir,
+				    .blame = d->blame,
 				    .wake_fd = w->wake_fd };
 	struct control_config cc = { .listen_fd = listen_fd,
 				     .state_dir = d->state_dir,
@@ -273,6 +276,7 @@ static int worker_main(int channel_fd, int listen_fd, void *arg)
 
 	d->verdict->idle = false;
 	signal(SIGPIPE, SIG_IGN);
+	blame_watch();
 	/* An arena for each of many short-lived threads would keep what its
 	 * thread once needed. */
 	mallopt(M_ARENA_MAX, 2);
@@ -337,7 +341,9 @@ static int daemon_init(struct daemon *d)
 			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (d->verdict == MAP_FAILED)
 		return -errno;
-	r = io_mkdir_p(d->state_dir, 0700);
+	r = blame_new(&d->blame);
+	if (r == 0)
+		r = io_mkdir_p(d->state_dir, 0700);
 	if (r == 0)
 		r = bound_log(d->state_dir);
 	if (r < 0)
@@ -388,6 +394,7 @@ static void daemon_release(struct daemon *d)
 	free(d->store_dir);
 	free(d->state_dir);
 	free(d->socket_name);
+	blame_free(d->blame);
 }
 
 static bool somebody_waits(int listen_fd)
@@ -465,6 +472,7 @@ int main(int argc, char **argv)
 		daemon_release(&d);
 		return log_error(1, "start: %s", strerror(-r));
 	}
+	config.blame = d.blame;
 	config.listen_fd = rpc_listen(d.runtime_fd, d.socket_name);
 	if (config.listen_fd < 0) {
 		say_ready(&d, config.listen_fd == -EADDRINUSE ?

@@ -174,6 +174,8 @@ static int serve(struct mount *mnt, int fd, const void *init, size_t init_len)
 		.init_len = init_len,
 		.save_init = save_init,
 		.arg = mnt,
+		.blame = mnt->mounts->config.blame,
+		.id = strtoull(mnt->state.id, NULL, 16),
 	};
 	struct mounts *m = mnt->mounts;
 	int r;

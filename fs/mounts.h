@@ -34,6 +34,7 @@ struct mounts_config {
 	struct tiers *tiers;
 	struct supervisor_link *link;
 	const char *state_dir; /* holds mounts/ */
+	struct blame *blame;   /* may be NULL (blame.h) */
 	int wake_fd; /* eventfd; gets 1 when the last mount has gone */
 };
 

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/fuse.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -25,6 +26,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "blame.h"
 #include "loop.h"
 #include "opcode.h"
 #include "ops.h"
@@ -53,6 +55,8 @@ struct session {
 	size_t init_out_len;
 	void (*save_init)(void *arg, const void *init, size_t len);
 	void *arg;
+	struct blame *blame;
+	uint64_t id;
 	atomic_bool ended;
 	_Atomic uint64_t counts[OPCODE_COUNT];
 };
@@ -200,16 +204,29 @@ static void answer_adopted_init(struct session *s,
 
 /* --- what the loop reads --- */
 
-static void session_refuse(struct session *s, const struct fuse_in_header *in)
+static void session_refuse(struct session *s, const struct fuse_in_header *in,
+			   int error)
 {
 	struct fuse_out_header out = {
 		.len = sizeof(out),
-		.error = -EDEADLK,
+		.error = error,
 		.unique = in->unique,
 	};
 
-	log_warn(-EDEADLK, "refused a request of the daemon to its own mount");
 	(void)!write(s->fd, &out, sizeof(out));
+}
+
+static void session_serve_one(struct session *s, void *buf, size_t len)
+{
+	struct fuse_in_header *in = buf;
+	struct ops_extra extra;
+
+	request_prepare(in, &extra);
+	ops_set_extra(&extra);
+	view_request_begin(in->unique & ~UNIQUE_RESEND,
+			   in->unique & UNIQUE_RESEND);
+	process_buf(s, buf, len);
+	view_request_end(s->env.view);
 }
 
 static void session_process_init(struct session *s, void *buf, size_t len)
@@ -227,7 +244,6 @@ static void session_process(void *arg, void *buf, size_t len)
 {
 	struct fuse_in_header *in = buf;
 	struct session *s = arg;
-	struct ops_extra extra;
 
 	if (!request_ok(buf, len)) {
 		log_error(-EPROTO, "malformed FUSE request of %zu bytes", len);
@@ -241,15 +257,22 @@ static void session_process(void *arg, void *buf, size_t len)
 		return;
 	}
 	if (request_is_own(in) && !request_is_clean_up(in)) {
-		session_refuse(s, in);
+		log_warn(-EDEADLK,
+			 "refused a request of the daemon to its own mount");
+		session_refuse(s, in, -EDEADLK);
 		return;
 	}
-	request_prepare(in, &extra);
-	ops_set_extra(&extra);
-	view_request_begin(in->unique & ~UNIQUE_RESEND,
-			   in->unique & UNIQUE_RESEND);
-	process_buf(s, buf, len);
-	view_request_end(s->env.view);
+	if (!blame_begin(s->blame, s->id, in->unique & ~UNIQUE_RESEND,
+			 in->unique & UNIQUE_RESEND)) {
+		(void)log_error(-EIO,
+				"workers died of a %s of node %" PRIu64
+				": it fails",
+				opcode_name(in->opcode), in->nodeid);
+		session_refuse(s, in, -EIO);
+		return;
+	}
+	session_serve_one(s, buf, len);
+	blame_end();
 }
 
 /* EINTR, and ENOENT (the request was aborted while it was read), are no
@@ -392,6 +415,8 @@ int session_start(int fd, struct view *view, const struct session_options *opt,
 	s->stateful_open = opt->stateful_open;
 	s->save_init = opt->save_init;
 	s->arg = opt->arg;
+	s->blame = opt->blame;
+	s->id = opt->id;
 	r = session_serve(s, &owned, opt);
 	if (r < 0) {
 		session_free(s);

@@ -18,6 +18,7 @@
 
 #include "view.h"
 
+struct blame;
 struct session;
 
 #define SESSION_INIT_MAX 256 /* bytes of an INIT request */
@@ -31,6 +32,8 @@ struct session_options {
 	 * fresh mount, before it is answered. */
 	void (*save_init)(void *arg, const void *init, size_t len);
 	void *arg;
+	struct blame *blame; /* borrowed; NULL: none (blame.h) */
+	uint64_t id;	     /* of the mount, in it */
 };
 
 /* `fd` is taken over. `view` is borrowed until session_free(). Starts to

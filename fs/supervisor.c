@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "blame.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/io.h"
@@ -357,6 +358,7 @@ static int worker_died(struct supervisor *s, int status)
 
 	s->worker = 0;
 	channel_close(s);
+	blame_collect(s->config->blame, WIFSIGNALED(status));
 	if (WIFEXITED(status) && (WEXITSTATUS(status) == 0 || s->stopping))
 		return WEXITSTATUS(status);
 	if (s->stopping)

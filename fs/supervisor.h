@@ -21,12 +21,15 @@
 
 /* --- the supervisor --- */
 
+struct blame;
+
 struct supervisor_config {
 	int listen_fd; /* control socket, bound and listening */
 	int ready_fd;  /* gets "ok\n", or one sentence, at start; -1: none */
 	/* Runs in the forked worker; returns its exit status. */
 	int (*worker)(int channel_fd, int listen_fd, void *arg);
 	void *arg;
+	struct blame *blame; /* borrowed; is told of deaths (blame.h) */
 };
 
 /* Runs until the worker ends by itself (exit status 0: idle or stopped).

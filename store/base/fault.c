@@ -27,7 +27,7 @@
 struct rule {
 	char point[POINT_MAX]; /* these three: constant after rules_once */
 	unsigned long at;
-	int err; /* negative errno; 0: SIGKILL */
+	int err; /* negative errno, 0: SIGKILL, 1: abort() */
 	atomic_ulong passed;
 };
 
@@ -45,7 +45,7 @@ static int parse_action(const char *text, int *ret_err)
 		{ "ENOSPC", -ENOSPC }, { "EIO", -EIO },
 		{ "EDQUOT", -EDQUOT }, { "EMFILE", -EMFILE },
 		{ "ENOMEM", -ENOMEM }, { "EROFS", -EROFS },
-		{ "kill", 0 },
+		{ "kill", 0 },	       { "abort", 1 },
 	};
 	size_t i;
 
@@ -137,6 +137,8 @@ static int rule_pass(struct rule *rule)
 		return 0;
 	if (rule->err == 0)
 		kill(getpid(), SIGKILL);
+	if (rule->err > 0)
+		abort();
 	return rule->err;
 }
 

@@ -6,6 +6,7 @@
  *
  *	LARDER_FAULT=log.append:3:ENOSPC	the third passage fails
  *	LARDER_FAULT=log.append:3:kill		the process gets SIGKILL there
+ *	LARDER_FAULT=log.append:3:abort		it calls abort() there
  *
  * Errors: ENOSPC, EIO, EDQUOT, EMFILE, ENOMEM, EROFS. The variable is read
  * at the first passage of any point; one that is malformed is logged once

@@ -85,3 +85,17 @@ dies() {
 	'
 	[ "$(stat -c %y m/b)" = "$(stat -c %y plain/b)" ]
 }
+
+@test "a request that every worker dies of fails alone" {
+	larder umount -q --discard m
+	larder daemon stop -q
+	export LARDER_FAULT=log.append:1:abort
+	larder mount -q base@one m
+	run mkdir m/new-dir
+	[ "$status" -eq 1 ]
+	[[ $output == *"Input/output error"* ]]
+	[ "$(grep -c 'killed by signal 6' "$log")" -eq 3 ]
+	grep -q 'workers died of a MKDIR of node 1: it fails' "$log"
+	same_shape plain m
+	[ "$(larder status --json | jq '.mounts | length')" -eq 1 ]
+}
