@@ -100,6 +100,7 @@ static int open_view(struct mount *mnt, bool adopt, struct mounts_error *err)
 		.uid = mnt->state.uid,
 		.gid = mnt->state.gid,
 		.dirfd = mnt->state.read_only ? -1 : mnt->dirfd,
+		.key = mnt->state.has_entry ? mnt->state.entry.key : NULL,
 		.store = m->config.store,
 		.adopt = adopt,
 	};

@@ -372,6 +372,9 @@ int mount_set_entry(struct mount *mnt, const struct entry *e)
 	mnt->state.has_entry = true;
 	pthread_mutex_unlock(&m->lock);
 	entry_release(&old);
+	r = view_set_key(mnt->view, e->key);
+	if (r < 0)
+		return r;
 	/* Only who has acquired the mount changes the entry, so it may be read
 	 * here. */
 	desc = mount_state_text(&mnt->state);

@@ -163,6 +163,7 @@ static void view_free(struct view *v)
 	pthread_mutex_destroy(&v->reclaim_lock);
 	cleanup_close(&v->dirfd);
 	used_close(v->used);
+	free(v->key);
 	free(v->lookups);
 	free(v);
 }
@@ -185,6 +186,9 @@ static int view_init(struct view *v, struct store_tree *tree,
 		v->read_only = true;
 	v->adopted = opt->adopt;
 	v->lazy = tree && store_tree_source(tree);
+	v->key = opt->key ? strdup(opt->key) : NULL;
+	if (opt->key && !v->key)
+		return -ENOMEM;
 	v->lookups =
 		calloc((size_t)v->upper.base_inodes + 1, sizeof(*v->lookups));
 	if (!v->lookups)

@@ -50,6 +50,7 @@ struct view_options {
 	bool read_only;
 	uint32_t uid, gid; /* CATALOG_OWNER_SELF shows as these */
 	int dirfd;	   /* the mount's state directory; -1 where read_only */
+	const char *key;   /* of the entry that is shown; NULL: none */
 	/* Where the trees of earlier commits are; NULL: the base's store. Needed
 	 * with an empty base. */
 	struct store *store;
@@ -194,6 +195,7 @@ ssize_t view_copy_range(struct view *v, uint64_t ino_in, uint64_t off_in,
  * -EEXIST, -ENOSPC over CATALOG_XATTR_MAX, -EOPNOTSUPP for a namespace that there is
  * not. A list has "trusted." only where `trusted`. `flags`: XATTR_CREATE, _REPLACE, and
  * for an access ACL VIEW_XATTR_KILL_SGID where the caller may not keep sgid.
+ * What view_origin.h says comes first: those names are in no list, and -EPERM.
  */
 #define VIEW_XATTR_KILL_SGID (1 << 16)
 ssize_t view_getxattr(struct view *v, uint64_t ino, const char *name, void *buf,
@@ -203,6 +205,9 @@ ssize_t view_listxattr(struct view *v, uint64_t ino, bool trusted, char *buf,
 int view_setxattr(struct view *v, uint64_t ino, const char *name,
 		  const void *value, size_t size, int flags);
 int view_removexattr(struct view *v, uint64_t ino, const char *name);
+
+/* What is shown stands for an entry of this key from now on. -ENOMEM */
+int view_set_key(struct view *v, const char *key);
 
 /* Makes the inode (0: everything) survive power loss. Blocks. */
 int view_fsync(struct view *v, uint64_t ino);

@@ -26,8 +26,9 @@ struct view {
 	pthread_mutex_t reclaim_lock; /* one reclaim; before `lock` */
 	int64_t reclaimed_ns; /* when one gave room (reclaim_lock); 0: never */
 	struct upper upper;   /* lock */
-	struct fetch *fetch;  /* this and all below: constant after open */
+	struct fetch *fetch;  /* this and all below but `key`: constant */
 	uint32_t uid, gid;
+	char *key;	   /* lock; of the entry, or NULL */
 	struct used *used; /* may be NULL */
 	int dirfd;	   /* own duplicate or -1 */
 	bool read_only, damaged;

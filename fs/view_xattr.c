@@ -14,6 +14,7 @@
 
 #include "acl.h"
 #include "view_internal.h"
+#include "view_origin.h"
 #include "xattrs.h"
 
 #define TRUSTED "trusted."
@@ -54,6 +55,14 @@ static int check_name(const char *name)
 	return -EOPNOTSUPP;
 }
 
+/* Those with Larder's prefix are not anybody else's to change. */
+static int check_change_name(const char *name)
+{
+	int r = check_name(name);
+
+	return r == 0 && origin_is_reserved(name, strlen(name)) ? -EPERM : r;
+}
+
 /* --- the calls --- */
 
 ssize_t view_getxattr(struct view *v, uint64_t ino, const char *name, void *buf,
@@ -66,6 +75,8 @@ ssize_t view_getxattr(struct view *v, uint64_t ino, const char *name, void *buf,
 
 	if (r < 0)
 		return r;
+	if (origin_is_name(name))
+		return origin_get(v, ino, name, buf, size);
 	READ_SCOPE(v);
 	r = view_xattrs(v, ino, &data, &len);
 	if (r < 0)
@@ -102,7 +113,8 @@ ssize_t view_listxattr(struct view *v, uint64_t ino, bool trusted, char *buf,
 		return r;
 	cursor_init(&c, data, len);
 	while (xattrs_next(&c, &x)) {
-		if (!trusted && is_trusted(&x))
+		if ((!trusted && is_trusted(&x)) ||
+		    origin_is_reserved(x.name, x.name_len))
 			continue;
 		if (size > 0) {
 			if (total + x.name_len + 1 > size)
@@ -207,7 +219,7 @@ int view_setxattr(struct view *v, uint64_t ino, const char *name,
 		return -EINVAL;
 	if (x.value_len > CATALOG_XATTR_MAX)
 		return -ENOSPC;
-	r = check_name(name);
+	r = check_change_name(name);
 	if (r == 0 && acl_is_name(name))
 		r = acl_check(x.value, x.value_len);
 	if (r < 0)
@@ -219,7 +231,7 @@ int view_setxattr(struct view *v, uint64_t ino, const char *name,
 int view_removexattr(struct view *v, uint64_t ino, const char *name)
 {
 	struct xattr x = { .name = name, .name_len = strlen(name) };
-	int r = check_name(name);
+	int r = check_change_name(name);
 
 	if (r < 0)
 		return r;

@@ -51,6 +51,9 @@ struct lazy_source_ops {
 		      const struct digest *catalog, size_t max,
 		      int (*check)(void *arg, const void *data, size_t len),
 		      void *arg);
+	/* The names of the tiers that are asked, in their order, with commas
+	 * between, appended. */
+	int (*names)(const struct lazy_source *src, struct buf *out);
 	/* Whether both stand for the same place. */
 	bool (*same)(const struct lazy_source *a, const struct lazy_source *b);
 	void (*free)(struct lazy_source *src);
@@ -118,6 +121,10 @@ void store_set_growth(struct store *s, const struct store_growth *growth);
  * those of trees that become lazy from now on. */
 void lazy_set_deadline(struct store_tree *t, unsigned ms);
 void lazy_set_default_deadline(unsigned ms);
+
+/* 1 where all of a regular file's chunks are known to be on this machine, 0
+ * where not, or a negative errno. Without reading any; looks at packs. */
+int lazy_has_file(struct store_tree *t, uint32_t ino);
 
 /* From now on, until the tree is closed, fetches what is absent at the lowest
  * priority. */

@@ -6,6 +6,7 @@
  *	lazy_tree.c	a tree's chunks by position, first reads, readahead
  *	lazy_pack.c	a tree's packs: here, sparse, or not yet begun
  *	lazy_read.c	the reader's side: looking here, asking, waiting
+ *	lazy_here.c	what is on this machine, without reading it
  *	lazy_job.c	one request and what becomes of its bytes
  *	lazy_finish.c	how a sparse pack becomes whole
  *	lazy_learn.c	requests that nobody asked for: records and fills

@@ -74,6 +74,21 @@ static int source_record(struct lazy_source *src, const struct tier_call *call,
 	return chain_read(s->chain, call, path, max, check, arg, &data, NULL);
 }
 
+static int source_names(const struct lazy_source *src, struct buf *out)
+{
+	const struct chain *c = ((const struct remote_source *)src)->chain;
+	const char *comma = "";
+	unsigned i;
+
+	for (i = 0; i < chain_count(c); i++) {
+		if (!(chain_access(c, i) & CHAIN_READ))
+			continue;
+		buf_printf(out, "%s%s", comma, chain_name(c, i));
+		comma = ",";
+	}
+	return buf_error(out);
+}
+
 static bool source_same(const struct lazy_source *a,
 			const struct lazy_source *b)
 {
@@ -98,6 +113,7 @@ static const struct lazy_source_ops remote_source_ops = {
 	.size = source_size,
 	.get = source_get,
 	.record = source_record,
+	.names = source_names,
 	.same = source_same,
 	.free = source_free,
 };

@@ -327,8 +327,8 @@ static uint64_t any_time(struct choose *c, const struct model *m)
 
 static char *any_attribute(struct choose *c)
 {
-	static const char *const names[] = { "user.a", "user.b",
-					     "user.larder.c", "trusted.a" };
+	static const char *const names[] = { "user.a", "user.b", "user.store.c",
+					     "trusted.a" };
 
 	return own(names[choose_number(c, c->root ? 4 : 3)]);
 }

@@ -132,6 +132,13 @@ static int source_record(struct lazy_source *src, const struct tier_call *call,
 	return check(arg, s->record.data, s->record.len);
 }
 
+static int source_names(const struct lazy_source *src, struct buf *out)
+{
+	(void)src;
+	buf_printf(out, "far,farther");
+	return buf_error(out);
+}
+
 static bool source_same(const struct lazy_source *a,
 			const struct lazy_source *b)
 {
@@ -147,6 +154,7 @@ static const struct lazy_source_ops source_ops = {
 	.size = source_size,
 	.get = source_get,
 	.record = source_record,
+	.names = source_names,
 	.same = source_same,
 	.free = source_free,
 };
@@ -718,6 +726,44 @@ static void a_fill_survives_an_outage(void **state)
 	read_all(g);
 }
 
+static unsigned files_here(struct ground *g)
+{
+	struct catalog_info info;
+	unsigned here = 0;
+
+	catalog_info(store_tree_catalog(g->t), &info);
+	for (uint32_t ino = 1; ino <= info.inodes; ino++) {
+		struct catalog_inode ci;
+		int r;
+
+		assert_int_equal(
+			catalog_inode(store_tree_catalog(g->t), ino, &ci), 0);
+		if (ci.pieces == 0)
+			continue;
+		r = lazy_has_file(g->t, ino);
+		assert_in_range(r, 0, 1);
+		here += (unsigned)r;
+	}
+	return here;
+}
+
+static void which_files_are_here_is_known(void **state)
+{
+	struct ground *g = *state;
+	unsigned some;
+
+	assert_int_equal(files_here(g), 0);
+	assert_int_equal(g->source.gets, 0);
+	assert_int_equal(read_chunk(g, 0), 0);
+	do
+		some = files_here(g);
+	while (some == 0);
+	fill(g);
+	assert_true(files_here(g) > some);
+	assert_int_equal(files_here(g), FILES + 1);
+	assert_int_equal(lazy_has_file(g->t, UINT32_MAX), -ENOENT);
+}
+
 /* A placement that points at another chunk of the same length. */
 static void a_placement_is_not_believed(void **state)
 {
@@ -754,6 +800,7 @@ int main(void)
 		TEST(opening_asks_for_nothing),
 		TEST(a_read_brings_its_neighbours),
 		TEST(all_is_read_and_becomes_whole),
+		TEST(which_files_are_here_is_known),
 		TEST(what_came_is_there_after_a_restart),
 		TEST(damage_is_fetched_again),
 		TEST(lies_are_never_seen),

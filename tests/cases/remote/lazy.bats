@@ -155,3 +155,12 @@ filled() {
 	same_tree tree mnt
 	on three "$LARDER" umount mnt
 }
+
+@test "an attribute says which tier a file is read from" {
+	need getfattr
+	mount_on two web@k1
+	[ "$(getfattr --only-values -n user.larder.tier mnt/noise)" = share ]
+	[ "$(stat_of two '.mounts[0].remote.fetched_bytes')" -eq 0 ]
+	cat mnt/noise >/dev/null
+	[ "$(getfattr --only-values -n user.larder.tier mnt/noise)" = local ]
+}
