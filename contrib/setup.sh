@@ -10,6 +10,8 @@ SETUP_BUILD=(
 	libfuse3-dev fuse3 librocksdb-dev libzstd-dev libssl-dev
 	libjansson-dev libarchive-dev libyaml-dev libcurl4-openssl-dev
 )
+# Larder builds without these, and then lacks what they are for.
+SETUP_OPTIONAL=(libseccomp-dev)
 SETUP_TESTS=(
 	libcmocka-dev bats clang-format git attr acl iproute2 jq libcap2-bin
 	mount
@@ -79,15 +81,20 @@ setup_install() {
 	}
 }
 
+setup_optional() {
+	setup_install "${SETUP_OPTIONAL[@]}" ||
+		setup_say "going on without ${SETUP_OPTIONAL[*]}"
+}
+
 setup_build() {
-	setup_install "${SETUP_BUILD[@]}"
+	setup_install "${SETUP_BUILD[@]}" && setup_optional
 }
 
 # node and npm often come from elsewhere than Debian.
 setup_tests() {
 	local packages=("${SETUP_BUILD[@]}" "${SETUP_TESTS[@]}")
 	command -v npm >/dev/null || packages+=(nodejs npm)
-	setup_install "${packages[@]}"
+	setup_install "${packages[@]}" && setup_optional
 }
 
 # An S3 server that verifies signatures; the case that needs it is skipped

@@ -15,6 +15,7 @@
 
 #include "keeper.h"
 #include "mounts.h"
+#include "sandbox.h"
 #include "tiers.h"
 #include "uploads.h"
 
@@ -27,6 +28,7 @@ struct control_config {
 	struct keeper *keeper;
 	struct tiers *tiers; /* borrowed, as the next */
 	struct uploads *uploads;
+	const struct sandbox *sandbox; /* borrowed */
 	const char *state_dir;
 	int supervisor_pid;
 	int wake_fd; /* eventfd; gets 1 when the last connection closes */

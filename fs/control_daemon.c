@@ -36,6 +36,16 @@ static json_int_t memory_bytes(void)
 	return (json_int_t)resident * sysconf(_SC_PAGESIZE);
 }
 
+/* What of the sandbox is in force; null where it was turned off. */
+static json_t *sandbox_json(const struct sandbox *s)
+{
+	if (!s->wanted)
+		return json_null();
+	return json_pack("{s:b, s:b, s:b, s:b}", "no_new_privileges",
+			 s->no_new_privs, "no_dumps", s->no_dumps, "seccomp",
+			 s->seccomp, "landlock", s->landlock);
+}
+
 static int method_status(struct control_call *call, json_t **ret_result)
 {
 	const struct control_config *config = call->config;
@@ -55,7 +65,7 @@ static int method_status(struct control_call *call, json_t **ret_result)
 		return control_fail(call, r, "measuring the store");
 	*ret_result = json_pack(
 		"{s:s, s:i, s:i, s:o, s:o, s:O, s:O, s:I, s:I, s:I, s:I, s:I, "
-		"s:I, s:o, s:o}",
+		"s:I, s:o, s:o, s:o}",
 		"version", PACKAGE_VERSION, "pid", config->supervisor_pid,
 		"worker_pid", (int)getpid(), "store",
 		rpc_string(store_dir(config->store),
@@ -68,7 +78,8 @@ static int method_status(struct control_call *call, json_t **ret_result)
 		memory_bytes(), "bytes", (json_int_t)usage.bytes, "objects",
 		(json_int_t)usage.objects, "limit_bytes",
 		control_limit_json(&usage), "uploads",
-		uploads_json(config->uploads));
+		uploads_json(config->uploads), "sandbox",
+		sandbox_json(config->sandbox));
 	return 0;
 }
 

@@ -37,6 +37,7 @@
 #include "keeper.h"
 #include "mounts.h"
 #include "rpc.h"
+#include "sandbox.h"
 #include "supervisor.h"
 
 #define IDLE_SECONDS 60
@@ -74,6 +75,7 @@ struct worker {
 	struct tiers *tiers;
 	struct uploads *uploads;
 	struct control *control;
+	struct sandbox sandbox;
 	int wake_fd;	    /* eventfd: a stop, or nothing is left to do */
 	bool stop, restart; /* atomic */
 };
@@ -140,6 +142,7 @@ static int worker_open(struct worker *w, int channel_fd, int listen_fd)
 	cc.keeper = w->keeper;
 	cc.tiers = w->tiers;
 	cc.uploads = w->uploads;
+	cc.sandbox = &w->sandbox;
 	return control_start(&cc, &w->control);
 }
 
@@ -277,6 +280,7 @@ static int worker_main(int channel_fd, int listen_fd, void *arg)
 	d->verdict->idle = false;
 	signal(SIGPIPE, SIG_IGN);
 	blame_watch();
+	sandbox_enter(&w.sandbox);
 	/* An arena for each of many short-lived threads would keep what its
 	 * thread once needed. */
 	mallopt(M_ARENA_MAX, 2);

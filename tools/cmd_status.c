@@ -20,6 +20,35 @@ static void print_path(const char *label, const json_t *status,
 	putchar('\n');
 }
 
+/* That it is off is said in any case. */
+static void print_sandbox(const json_t *status, bool verbose)
+{
+	static const struct {
+		const char *name, *text;
+	} parts[] = { { "no_new_privileges", "no new privileges" },
+		      { "no_dumps", "no dumps" },
+		      { "seccomp", "seccomp" },
+		      { "landlock", "landlock" } };
+	const json_t *sandbox = json_object_get(status, "sandbox");
+	const char *between = "";
+
+	if (json_is_null(sandbox)) {
+		printf("sandbox  %soff%s (LARDER_SANDBOX)\n",
+		       out_colour(OUT_RED), out_colour(OUT_PLAIN));
+		return;
+	}
+	if (!verbose)
+		return;
+	fputs("sandbox  ", stdout);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		printf("%s%s%s", between,
+		       field_flag(sandbox, parts[i].name) ? "" : "not: ",
+		       parts[i].text);
+		between = ", ";
+	}
+	putchar('\n');
+}
+
 static void print_store(const json_t *status)
 {
 	char entries[FORMAT_MAX], packs[FORMAT_MAX], bytes[FORMAT_MAX];
@@ -118,6 +147,7 @@ void status_print(const struct args *args, const json_t *status)
 	size_t i;
 
 	print_store(status);
+	print_sandbox(status, args->verbose);
 	json_array_foreach(json_object_get(status, "mounts"), i, item)
 		print_mount(item, args->verbose);
 	json_array_foreach(json_object_get(status, "kept"), i, item)
@@ -146,8 +176,9 @@ const struct command cmd_status = {
 	.summary = "show the daemon, its mounts and the store's size",
 	.synopsis = "[-v]",
 	.description = "Shows the daemon, the store, each mount and each set "
-		       "of changes that was kept; with -v also the requests "
-		       "that each mount's kernel side has sent.",
+		       "of changes that was kept; with -v also the daemon's "
+		       "sandbox, and the requests that each mount's kernel "
+		       "side has sent.",
 	.options = options,
 	.run = run,
 };

@@ -58,14 +58,23 @@ no_fuse_mounts() {
 }
 
 # daemon_pids ROOT prints the processes of the daemon that serves the store
-# below ROOT, by the environment it was started with.
+# below ROOT: the supervisor, by the environment it was started with, and its
+# worker, into which only root can look.
 daemon_pids() {
 	local pid
 	while IFS=/ read -r _ _ pid _; do
-		if [[ $(readlink "/proc/$pid/exe") == */larderd* ]]; then
-			echo "$pid"
-		fi
-	done < <(grep -lsxzF "XDG_RUNTIME_DIR=$1/run" /proc/[0-9]*/environ)
+		[[ $(readlink "/proc/$pid/exe") == */larderd* ]] || continue
+		echo "$pid"
+		worker_pids "$pid"
+	done < <(grep -lsxzF "XDG_RUNTIME_DIR=$1/run" /proc/[0-9]*/environ) |
+		sort -nu
+}
+
+# worker_pids PID prints the children of the supervisor PID that are larderd,
+# too: the worker, and for a moment who mounts.
+worker_pids() {
+	ps -o pid=,comm= --ppid "$1" |
+		awk '$2 ~ /^larderd/ { print $1 }'
 }
 
 no_daemon() {

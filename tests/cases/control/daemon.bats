@@ -279,3 +279,62 @@ ended() {
 	larder import large --name large --key one
 	larder cat large@one 7 | cmp - large/7
 }
+
+# proc_field FIELD prints it of the worker.
+proc_field() {
+	awk -v name="$1:" '$1 == name { print $2 }' \
+		"/proc/$(worker_pid)/status"
+}
+
+@test "the worker has given up what it does not need, and works" {
+	run_json status
+	[ "$(json .sandbox.no_new_privileges)" = true ]
+	[ "$(proc_field NoNewPrivs)" -eq 1 ]
+	if [ "$(json .sandbox.seccomp)" = true ]; then
+		[ "$(proc_field Seccomp)" -eq 2 ]
+	fi
+	if [ "$(json .sandbox.no_dumps)" = true ]; then
+		# Nobody's but root's, whoever's the daemon is.
+		[ "$(stat -c %u "/proc/$(worker_pid)/environ")" -eq 0 ]
+	fi
+	larder status -v | grep -q '^sandbox  no new privileges, '
+	larder import -q tree --name demo --key k1
+	larder cat demo@k1 file | cmp - tree/file
+	larder daemon restart
+	[ "$(proc_field NoNewPrivs)" -eq 1 ]
+	# The supervisor runs fusermount3, which is setuid.
+	[ "$(awk '$1 == "NoNewPrivs:" { print $2 }' \
+		"/proc/$(json .pid)/status")" -eq 0 ]
+}
+
+@test "the sandbox can be turned off, and status says so" {
+	export LARDER_SANDBOX=OFF
+	run_json status
+	[ "$(json .sandbox)" = null ]
+	[ "$(proc_field NoNewPrivs)" -eq 0 ]
+	[ "$(proc_field Seccomp)" -eq 0 ]
+	larder status | grep -q '^sandbox  off'
+}
+
+@test "a wrong LARDER_SANDBOX leaves it on and is said" {
+	LARDER_SANDBOX=maybe larder daemon start
+	[ "$(proc_field NoNewPrivs)" -eq 1 ]
+	grep -q 'LARDER_SANDBOX=maybe is neither on nor off' \
+		"$XDG_STATE_HOME/larder/larderd.log"
+}
+
+# Descriptors that a program which the daemon runs would inherit.
+@test "every descriptor of the daemon is close-on-exec" {
+	require_root
+	run_json status
+	for pid in $(daemon_pids "$BATS_TEST_TMPDIR"); do
+		for fd in "/proc/$pid/fdinfo/"*; do
+			[ "${fd##*/}" -gt 2 ] || continue
+			flags=$(awk '/^flags:/ { print $2 }' "$fd") || continue
+			[ $((flags & 02000000)) -ne 0 ] || {
+				ls -l "/proc/$pid/fd/${fd##*/}"
+				false
+			}
+		done
+	done
+}

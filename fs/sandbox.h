@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the worker gives up before it reads the first byte that somebody else
+ * wrote: new privileges (a setuid program that it runs gets none), core dumps
+ * and being looked into by its own user's other processes, the system calls
+ * that neither it nor a credential helper needs (sandbox_seccomp.c), and
+ * signals to and ptrace(2) of other processes, and listening TCP sockets
+ * (sandbox_landlock.c). Each where the kernel has it; what it lacks is no error.
+ *
+ * Files are not among it: requests name any path of their user's (tiers, token
+ * files), and bring descriptors of directories, maybe of another mount namespace,
+ * below which files are opened. A rule for all of them would be none.
+ *
+ * The supervisor stays as it is: fusermount3, which it runs, is setuid.
+ * Credential helpers inherit all of it. No state; before there are threads.
+ */
+#ifndef LARDER_FS_SANDBOX_H
+#define LARDER_FS_SANDBOX_H
+
+#include <stdbool.h>
+
+struct sandbox {
+	bool wanted;
+	/* What is in force. */
+	bool no_new_privs, no_dumps, seccomp, landlock;
+};
+
+/* "on" or "off", in any case; -EINVAL. */
+int sandbox_parse(const char *text, bool *ret_wanted);
+
+/* Gives all of it up for good, unless $LARDER_SANDBOX is off. What cannot be
+ * is logged where the kernel should have it. */
+void sandbox_enter(struct sandbox *ret_sandbox);
+
+/* --- among sandbox* --- */
+
+/* 0, -ENOSYS where the kernel or the build has it not, or an errno. The caller has
+ * no_new_privs. `traces`: ptrace(2) stays. */
+int sandbox_seccomp(bool traces);
+int sandbox_landlock(void);
+
+#endif
