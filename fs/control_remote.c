@@ -116,13 +116,16 @@ static int tell(void *arg, uint64_t packs, uint64_t all_packs, uint64_t bytes)
 			     bytes, 0);
 }
 
-static json_t *upload_result(const char *tier, int err, const char *why,
-			     const struct remote_result *res)
+static json_t *upload_result(const char *tier, int err,
+			     const struct upload_outcome *o)
 {
-	return json_pack("{s:s, s:i, s:i, s:I, s:s?}", "tier", tier, "packs",
-			 (int)res->packs, "packs_moved", (int)res->packs_moved,
-			 "bytes_moved", (json_int_t)res->bytes_moved, "error",
-			 err < 0 ? why : NULL);
+	const struct remote_result *res = &o->result;
+
+	return json_pack("{s:s, s:i, s:i, s:I, s:s?, s:b}", "tier", tier,
+			 "packs", (int)res->packs, "packs_moved",
+			 (int)res->packs_moved, "bytes_moved",
+			 (json_int_t)res->bytes_moved, "error",
+			 err < 0 ? o->why : NULL, "given_up", o->given_up);
 }
 
 /* Appends what became of the upload to tier `i`. */
@@ -131,8 +134,8 @@ static int upload_to(struct control_call *call, const struct control_remote *cr,
 {
 	struct uploads *u = call->config->uploads;
 	const char *name = chain_name(cr->chain, i);
-	struct remote_result res = { 0 };
-	char why[TIER_WHY_MAX] = "the upload queue cannot be written";
+	struct upload_outcome o = { .why = "the upload queue cannot be written",
+				    .given_up = true };
 	uint64_t id;
 	int r = uploads_add(u, e, cr->chain, i, cr->tiers,
 			    control_flag(call, "force"), &id);
@@ -143,8 +146,8 @@ static int upload_to(struct control_call *call, const struct control_remote *cr,
 		return 0;
 	}
 	if (r == 0)
-		r = uploads_wait(u, id, tell, call, &res, why);
-	json_array_append_new(list, upload_result(name, r, why, &res));
+		r = uploads_wait(u, id, tell, call, &o);
+	json_array_append_new(list, upload_result(name, r, &o));
 	return r;
 }
 
@@ -190,6 +193,8 @@ void control_upload(struct control_call *call, struct entry *e, json_t *result)
 
 	sign_published(call, e, result);
 	if (control_remote_open(call, &cr) < 0) {
+		json_object_set_new(result, "upload_error",
+				    json_string(call->err.message));
 		call->err = before;
 		return;
 	}

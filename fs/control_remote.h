@@ -30,7 +30,8 @@ bool control_remote_can(const struct control_remote *cr, unsigned access);
  * call has a key, which changes "entry" of `result`; and it is put into the
  * upload queue for each tier that may be written to; with the parameter `wait`,
  * waits for them. Adds "uploads" to `result`. A failure is told there, as
- * "sign_error" where it is the signature's, and is none of the call.
+ * "sign_error" where it is the signature's and "upload_error" where the tiers
+ * could not be opened, and is none of the call.
  */
 void control_upload(struct control_call *call, struct entry *e, json_t *result);
 

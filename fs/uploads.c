@@ -137,14 +137,22 @@ static int upload(struct uploads *u, struct upload *up,
 	return remote_push(&remote, up->index, &e, up->force, res);
 }
 
+static bool is_over(const struct upload *up, int r)
+{
+	return r == 0 || up->hopeless || up->attempts >= ATTEMPTS_MAX;
+}
+
 /* What became of it, for those who wait. Under the lock. */
 static void note_done(struct uploads *u, const struct upload *up, int r,
 		      const struct remote_result *res, const char *why)
 {
 	struct upload_done *d = &u->done[u->done_count++ % DONE_MAX];
+	struct upload_outcome *o = &d->outcome;
 
-	*d = (struct upload_done){ .id = up->id, .err = r, .result = *res };
-	snprintf(d->why, sizeof(d->why), "%s", *why ? why : strerror(-r));
+	*d = (struct upload_done){ .id = up->id, .err = r };
+	o->result = *res;
+	o->given_up = r < 0 && is_over(up, r);
+	snprintf(o->why, sizeof(o->why), "%s", *why ? why : strerror(-r));
 }
 
 static void put_off(struct upload *up, int r, const char *why)
@@ -156,11 +164,6 @@ static void put_off(struct upload *up, int r, const char *why)
 	up->attempts++;
 	up->due_ns = clock_mono_ns() + pause;
 	snprintf(up->why, sizeof(up->why), "%s", *why ? why : strerror(-r));
-}
-
-static bool is_over(const struct upload *up, int r)
-{
-	return r == 0 || up->hopeless || up->attempts >= ATTEMPTS_MAX;
 }
 
 static void say_given_up(const struct upload *up, const char *why)
@@ -178,9 +181,9 @@ static struct upload *finish(struct uploads *u, struct upload *up, int r,
 	up->running = false;
 	if (r == -ECANCELED && atomic_load(&u->stop))
 		return NULL;
-	note_done(u, up, r, res, why);
 	if (r < 0)
 		put_off(up, r, why);
+	note_done(u, up, r, res, why);
 	pthread_cond_broadcast(&u->changed);
 	if (!is_over(up, r))
 		return NULL;
@@ -337,9 +340,9 @@ static int wait_step(struct uploads *u, uint64_t id, struct upload_done *now)
 	{
 		if (up->id != id)
 			continue;
-		now->result.packs_moved = up->packs;
-		now->result.packs = up->all_packs;
-		now->result.bytes_moved = up->bytes;
+		now->outcome.result.packs_moved = up->packs;
+		now->outcome.result.packs = up->all_packs;
+		now->outcome.result.bytes_moved = up->bytes;
 	}
 	return 0;
 }
@@ -347,21 +350,21 @@ static int wait_step(struct uploads *u, uint64_t id, struct upload_done *now)
 int uploads_wait(struct uploads *u, uint64_t id,
 		 int (*each)(void *arg, uint64_t packs, uint64_t all_packs,
 			     uint64_t bytes),
-		 void *arg, struct remote_result *ret_result, char *ret_why)
+		 void *arg, struct upload_outcome *ret_outcome)
 {
 	struct upload_done now = { 0 };
+	const struct remote_result *res = &now.outcome.result;
 
 	while (!wait_step(u, id, &now)) {
 		int r = atomic_load(&u->stop) ?
 				-ECANCELED :
-				each(arg, now.result.packs_moved,
-				     now.result.packs, now.result.bytes_moved);
+				each(arg, res->packs_moved, res->packs,
+				     res->bytes_moved);
 
 		if (r < 0)
 			return r;
 	}
-	*ret_result = now.result;
-	snprintf(ret_why, TIER_WHY_MAX, "%s", now.why);
+	*ret_outcome = now.outcome;
 	return now.err;
 }
 

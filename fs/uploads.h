@@ -38,16 +38,21 @@ void uploads_free(struct uploads *u);
 int uploads_add(struct uploads *u, const struct entry *e, struct chain *c,
 		unsigned i, const json_t *tiers, bool force, uint64_t *ret_id);
 
-/*
- * Waits until an upload is done or has failed once; `each` is called now and
+/* What became of an upload: what was sent, and where it failed, why, and
+ * whether it is not tried again. */
+struct upload_outcome {
+	struct remote_result result;
+	char why[TIER_WHY_MAX];
+	bool given_up;
+};
+
+/* Waits until an upload is done or has failed once; `each` is called now and
  * then, and ends the waiting (not the upload) with a negative errno. What it
- * failed with, with the cause in ret_why (TIER_WHY_MAX bytes); it is tried
- * again nevertheless.
- */
+ * failed with. */
 int uploads_wait(struct uploads *u, uint64_t id,
 		 int (*each)(void *arg, uint64_t packs, uint64_t all_packs,
 			     uint64_t bytes),
-		 void *arg, struct remote_result *ret_result, char *ret_why);
+		 void *arg, struct upload_outcome *ret_outcome);
 
 /* What waits, oldest first, as `status` shows it. NULL: out of memory. */
 json_t *uploads_json(struct uploads *u);

@@ -35,8 +35,7 @@ TAILQ_HEAD(upload_list, upload);
 struct upload_done {
 	uint64_t id;
 	int err;
-	struct remote_result result;
-	char why[TIER_WHY_MAX];
+	struct upload_outcome outcome;
 };
 
 struct uploads {

@@ -45,7 +45,8 @@ static const struct option_def options[] = {
 	  "Leave out the files of the base that nobody has read since it was "
 	  "mounted (larder diff --unused lists them), in the mount too." },
 	{ "wait", 0, OPTION_FLAG, NULL, offsetof(struct args, wait),
-	  "Wait until the entry is in the remote tiers, too." },
+	  "Wait until the entry is in the remote tiers, too; exit code 6 if one "
+	  "cannot be reached or refuses it." },
 	OPTION_END
 };
 

@@ -102,7 +102,8 @@ static const struct option_def options[] = {
 	  "Read all files of the directory, also those that have the size and "
 	  "times they had when it was imported or materialized last." },
 	{ "wait", 0, OPTION_FLAG, NULL, offsetof(struct args, wait),
-	  "Wait until the entry is in the remote tiers, too." },
+	  "Wait until the entry is in the remote tiers, too; exit code 6 if one "
+	  "cannot be reached or refuses it." },
 	OPTION_END
 };
 

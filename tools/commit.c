@@ -66,13 +66,16 @@ int commit_request(const struct args *args, const char *method, json_t *params,
 	r = client_request(method, params, fds, nfds, &result);
 	if (r)
 		return r;
-	uploads_report(args->name, result);
+	/* The entry is here in any case. */
+	r = uploads_report(args->name, result);
+	if (!args->wait)
+		r = 0;
 	if (args->json)
-		return out_json(json_incref(result));
+		return out_json(json_incref(result)) ? EXIT_ERROR : r;
 	commit_report(strcmp(method, "import") == 0 ? "imported" : "committed",
 		      result);
 	printf("%s@%s\n", args->name, wanted->key);
-	return 0;
+	return r;
 }
 
 /* The first few paths, and how many there are besides. */

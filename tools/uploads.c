@@ -12,9 +12,13 @@ static int report_one(const char *entry, const json_t *upload)
 	char bytes[FORMAT_MAX];
 
 	if (*field_text(upload, "error")) {
-		out_warning("%s is not in the tier %s yet: %s; the upload is "
-			    "tried again in the background",
-			    entry, tier, field_text(upload, "error"));
+		out_warning("%s is not in the tier %s%s: %s; %s", entry, tier,
+			    field_flag(upload, "given_up") ? "" : " yet",
+			    field_text(upload, "error"),
+			    field_flag(upload, "given_up") ?
+				    "the upload is given up" :
+				    "the upload is tried again in the "
+				    "background");
 		return EXIT_REMOTE;
 	}
 	if (field_flag(upload, "queued"))
@@ -31,10 +35,16 @@ static int report_one(const char *entry, const json_t *upload)
 
 int uploads_report(const char *entry, const json_t *result)
 {
+	const char *error = field_text(result, "upload_error");
 	json_t *upload;
 	int exit = 0;
 	size_t i;
 
+	if (*error) {
+		out_warning("%s is not uploaded: %s; larder push uploads it",
+			    entry, error);
+		exit = EXIT_REMOTE;
+	}
 	json_array_foreach(json_object_get(result, "uploads"), i, upload)
 	{
 		int r = report_one(entry, upload);

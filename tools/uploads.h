@@ -5,8 +5,8 @@
 
 #include <jansson.h>
 
-/* Tells of the "uploads" of a result; `entry` as it was named. 0, or EXIT_REMOTE
- * where one failed. */
+/* Tells of the "uploads" of a result, and of its "upload_error"; `entry` as it
+ * was named. 0, or EXIT_REMOTE where one failed. */
 int uploads_report(const char *entry, const json_t *result);
 
 #endif

@@ -124,6 +124,37 @@ failed_once() {
 	on two "$LARDER" pull web@latest
 }
 
+@test "import --wait and commit --wait fail where an upload does, and keep the entry" {
+	require_fuse
+	need jq
+	mkdir mnt
+	on one "$LARDER" import tree --name web --key k1 --wait
+	on one "$LARDER" mount web@k1 mnt
+	touch mnt/more
+	mv "$far" away
+	run on one "$LARDER" import tree --name web --key k2 --wait
+	[ "$status" -eq 6 ]
+	[[ $output == *"web is not in the tier far yet"*"web@k2"* ]]
+	run on one "$LARDER" commit mnt --name web --key k3 --wait
+	[ "$status" -eq 6 ]
+	[[ $output == *"not in the tier far yet"*"web@k3"* ]]
+	run on one "$LARDER" push web@k3
+	[ "$status" -eq 6 ]
+	run --separate-stderr on one "$LARDER" import tree --name web \
+		--key k4 --wait --json
+	[ "$status" -eq 6 ]
+	jq -e '.uploads[0].error != null and .uploads[0].given_up == false' \
+		<<<"$output"
+	# Without --wait it is nobody's failure yet.
+	on one "$LARDER" import tree --name web --key k5
+	mv away "$far"
+	for key in k2 k3 k4 k5; do
+		# It has failed often enough to be left alone for a while.
+		wait_until on one "$LARDER" push -q "web@$key"
+		on two "$LARDER" pull "web@$key"
+	done
+}
+
 @test "run --wait waits for the upload, and fails no run" {
 	require_fuse
 	need jq
