@@ -24,18 +24,17 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/io.h"
+#include "mountinfo.h"
 #include "supervisor_msg.h"
 
 #define FUSE_DEVICE "/dev/fuse"
-#define FSTYPE "fuse.larder"
 #define TOOL_OUTPUT_MAX 4096
-#define DEV_MAX 32 /* "4294967295:4294967295" */
 
 /* What the helper found out. */
 struct answer {
 	char *error; /* a sentence for the user; owned, as the next */
 	char *path;
-	char dev[DEV_MAX];
+	char dev[MOUNTINFO_DEV_MAX];
 	int fd; /* /dev/fuse */
 };
 
@@ -55,65 +54,35 @@ answer_fail(struct answer *a, int r, const char *fmt, ...)
 
 /* --- mountinfo --- */
 
-/* Undoes the \ooo of mountinfo in place. */
-static void unescape_octal(char *text)
+struct look {
+	const char *path, *dev;
+	char *top; /* MOUNTINFO_DEV_MAX bytes */
+	bool anywhere;
+};
+
+static int look_at(void *arg, const struct mountinfo *m)
 {
-	char *to = text;
+	struct look *l = arg;
 
-	for (; *text; text++) {
-		if (text[0] == '\\' && text[1] && text[2] && text[3]) {
-			*to++ = (text[1] - '0') << 6 | (text[2] - '0') << 3 |
-				(text[3] - '0');
-			text += 3;
-		} else {
-			*to++ = *text;
-		}
-	}
-	*to = '\0';
-}
-
-/* Splits one line: "id parent major:minor root path ...". */
-static bool mountinfo_split(char *line, char **ret_dev, char **ret_path)
-{
-	char *save;
-	int i;
-
-	for (i = 0; i < 5; i++) {
-		char *field = strtok_r(i == 0 ? line : NULL, " ", &save);
-
-		if (!field)
-			return false;
-		if (i == 2)
-			*ret_dev = field;
-		*ret_path = field;
-	}
-	unescape_octal(*ret_path);
-	return true;
+	if (l->dev && strcmp(m->dev, l->dev) == 0)
+		l->anywhere = true;
+	if (strcmp(m->path, l->path) == 0)
+		snprintf(l->top, MOUNTINFO_DEV_MAX, "%s", m->dev);
+	return 0;
 }
 
 /* The device of the topmost mount at `path` ("" where there is none), and
  * whether `dev` (may be NULL) is mounted anywhere. */
 static int mountinfo_look(const char *path, const char *dev,
-			  char ret_top[DEV_MAX], bool *ret_anywhere)
+			  char ret_top[MOUNTINFO_DEV_MAX], bool *ret_anywhere)
 {
-	_cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
-	_cleanup_free_ char *line = NULL;
-	char *line_dev = NULL, *line_path = NULL;
-	size_t cap = 0;
+	struct look l = { .path = path, .dev = dev, .top = ret_top };
+	int r;
 
-	if (!f)
-		return -errno;
-	*ret_anywhere = false;
 	ret_top[0] = '\0';
-	while (getline(&line, &cap, f) > 0) {
-		if (!mountinfo_split(line, &line_dev, &line_path))
-			continue;
-		if (dev && strcmp(line_dev, dev) == 0)
-			*ret_anywhere = true;
-		if (strcmp(line_path, path) == 0)
-			snprintf(ret_top, DEV_MAX, "%s", line_dev);
-	}
-	return ferror(f) ? -EIO : 0;
+	r = mountinfo_each(look_at, &l);
+	*ret_anywhere = l.anywhere;
+	return r;
 }
 
 /* --- fusermount3 --- */
@@ -319,7 +288,7 @@ static int mount_as_root(struct answer *a, const struct mount_job *job,
 		 a->fd, getuid(), getgid(),
 		 job->allow_other ? ",allow_other" : "");
 	snprintf(target, sizeof(target), "/proc/self/fd/%d", dirfd);
-	if (mount(job->fsname, target, FSTYPE, flags, options) == 0)
+	if (mount(job->fsname, target, MOUNTINFO_LARDER, flags, options) == 0)
 		return 0;
 	if (errno == EPERM)
 		return answer_fail(a, -EACCES,
@@ -458,7 +427,7 @@ static int umount_as_root(const struct mount_job *job)
 
 static int do_umount(struct answer *a, const struct mount_job *job)
 {
-	char top[DEV_MAX];
+	char top[MOUNTINFO_DEV_MAX];
 	bool anywhere;
 	int r = mountinfo_look(job->dir, job->dev, top, &anywhere);
 

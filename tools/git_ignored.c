@@ -3,11 +3,11 @@
 #include "git_ignored.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fingerprint_internal.h"
+#include "fs/mountinfo.h"
 #include "store/base/cleanup.h"
 
 void git_ignored_release(struct git_ignored *p)
@@ -63,54 +63,25 @@ static int ignore(struct git_ignored *p, const char *path)
 	return 0;
 }
 
-/* Undoes the kernel's \ooo in a mount point. */
-static void unescape(char *text)
-{
-	char *to = text;
+struct ignoring {
+	struct git_ignored *p;
+	const char *top;
+};
 
-	while (*text) {
-		if (text[0] == '\\' && strspn(text + 1, "01234567") >= 3) {
-			*to++ = (char)((text[1] - '0') << 6 |
-				       (text[2] - '0') << 3 | (text[3] - '0'));
-			text += 4;
-		} else {
-			*to++ = *text++;
-		}
-	}
-	*to = '\0';
+static int ignore_mount(void *arg, const struct mountinfo *m)
+{
+	struct ignoring *i = arg;
+	const char *below = inputs_below(m->path, i->top);
+
+	return below ? ignore(i->p, below) : 0;
 }
 
-/* ID PARENT DEVICE ROOT MOUNT-POINT ... */
-static char *mount_point(char *line)
-{
-	char *field = line;
-
-	for (int i = 0; field && i < 4; i++) {
-		field = strchr(field, ' ');
-		field = field ? field + 1 : NULL;
-	}
-	if (!field)
-		return NULL;
-	field[strcspn(field, " ")] = '\0';
-	unescape(field);
-	return field;
-}
-
+/* Where it cannot be told what is mounted, nothing is. */
 static int ignore_mounts(struct git_ignored *p, const char *top)
 {
-	_cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
-	_cleanup_free_ char *line = NULL;
-	size_t size = 0;
-	int r = 0;
+	struct ignoring i = { p, top };
 
-	while (f && r == 0 && getline(&line, &size, f) > 0) {
-		const char *point = mount_point(line);
-		const char *below = point ? inputs_below(point, top) : NULL;
-
-		if (below)
-			r = ignore(p, below);
-	}
-	return r;
+	return mountinfo_each(ignore_mount, &i) == -ENOMEM ? -ENOMEM : 0;
 }
 
 int git_ignored_init(struct git_ignored *p, const char *top,
