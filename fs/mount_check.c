@@ -28,7 +28,7 @@ static int stat_fail(const char *dir, int e, struct mounts_error *err)
 	case ENOTCONN:
 		return mounts_fail(err, -e, 8,
 				   "%s is a dead mount of another daemon; "
-				   "fusermount3 -uz it first",
+				   "larder umount --force it first",
 				   dir);
 	case EDEADLK:
 		return mounts_fail(err, -e, 1,

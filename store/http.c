@@ -40,6 +40,8 @@ struct http {
 	unsigned count;
 };
 
+#define HEADER_MAX 128 /* bytes of the value of a header that counts */
+
 /* One request under way; one thread's. */
 struct transfer {
 	const struct tier_call *call;
@@ -171,23 +173,38 @@ static void slot_give_back(struct http *h, struct slot *s)
 
 /* --- callbacks --- */
 
-/* "Content-Range: bytes 0-99/1234" */
+/* What stands behind `name`, where the line is that header. */
+static bool header_value(const char *line, size_t len, const char *name,
+			 char ret_text[HEADER_MAX])
+{
+	size_t skip = strlen(name);
+
+	if (len <= skip || len - skip >= HEADER_MAX ||
+	    strncasecmp(line, name, skip) != 0)
+		return false;
+	memcpy(ret_text, line + skip, len - skip);
+	ret_text[len - skip] = '\0';
+	return true;
+}
+
+/* "Content-Range: bytes 0-99/1234", "Date: Sun, 06 Nov 1994 08:49:37 GMT" */
 static size_t on_header(char *line, size_t one, size_t len, void *arg)
 {
-	static const char name[] = "content-range:";
 	struct transfer *t = arg;
-	char text[128];
+	char text[HEADER_MAX];
+	time_t date;
 
 	len *= one;
 	if (len > 5 && strncmp(line, "HTTP/", 5) == 0)
 		t->has_range = false; /* of another answer, after a redirect */
-	if (len < sizeof(name) || len >= sizeof(text) ||
-	    strncasecmp(line, name, sizeof(name) - 1) != 0)
-		return len;
-	memcpy(text, line + sizeof(name) - 1, len - (sizeof(name) - 1));
-	text[len - (sizeof(name) - 1)] = '\0';
-	t->has_range = sscanf(text, " bytes %" SCNu64 "-%" SCNu64 "/",
-			      &t->range_first, &t->range_last) == 2;
+	if (header_value(line, len, "content-range:", text))
+		t->has_range = sscanf(text, " bytes %" SCNu64 "-%" SCNu64 "/",
+				      &t->range_first, &t->range_last) == 2;
+	if (t->call && t->call->seen &&
+	    header_value(line, len, "date:", text)) {
+		date = curl_getdate(text, NULL);
+		t->call->seen->date_s = date > 0 ? date : 0;
+	}
 	return len;
 }
 
@@ -208,6 +225,8 @@ static int begin_body(struct transfer *t)
 	if (!t->is_body)
 		return 0;
 	if (status == 200) {
+		if (t->call && t->call->seen)
+			t->call->seen->whole = wants_part(req);
 		t->skip = req->off;
 		return 0;
 	}

@@ -41,12 +41,19 @@
 
 struct tier;
 
+/* What an answer told besides what was asked for. */
+struct tier_seen {
+	int64_t date_s; /* the tier's own clock, since 1970; 0: not told */
+	bool whole;	/* it gave all of an object in place of a part */
+};
+
 /* What goes with a call; borrowed until it returns. NULL: no wishes. */
 struct tier_call {
 	int64_t deadline_ns; /* CLOCK_MONOTONIC; 0: the tier's own default */
 	const atomic_bool *cancelled; /* NULL: never */
 	bool background; /* fills, prefetch, uploads: after all others */
 	char *why; /* NULL, or TIER_WHY_MAX bytes for the cause of a failure */
+	struct tier_seen *seen; /* NULL, or zeros to be filled */
 };
 
 /* Takes the next bytes; a negative errno ends the call with it. */

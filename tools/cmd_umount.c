@@ -1,14 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* larder umount: ends a mount; changes in it are kept unless discarded. */
+/*
+ * larder umount: ends a mount; changes in it are kept unless discarded. With
+ * --force, without the daemon, which may be what hangs: it is taken from its
+ * directory first, and then its connection is ended, so that whoever waits in
+ * it goes on with an error. The daemon sees the end, and keeps the changes.
+ */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client.h"
 #include "cmd.h"
 #include "fs/rpc.h"
 #include "out.h"
 #include "place.h"
+#include "stuck.h"
 #include "store/base/cleanup.h"
+
+/* That it is detached only means that programs may go on waiting in it. */
+static void say_detached(const char *dir, int err)
+{
+	out_warning("%s: it is no mount any more, but programs that wait in it "
+		    "go on waiting: /sys/fs/fuse/connections: %s",
+		    dir, strerror(-err));
+}
+
+static int force(const struct args *args, const char *dir)
+{
+	_cleanup_stuck_ struct stuck_mounts list;
+	const struct stuck_mount *m;
+	struct failure f;
+	int r = stuck_list(&list);
+
+	if (r < 0)
+		return out_error(EXIT_ERROR,
+				 "what is mounted cannot be told: "
+				 "%s",
+				 strerror(-r));
+	m = stuck_find(&list, dir);
+	if (!m)
+		return out_error(EXIT_ERROR, "%s is no mount of Larder",
+				 args->operands[0]);
+	if (stuck_detach(m, &f) < 0)
+		return out_failure(&f);
+	r = stuck_abort(m);
+	/* Nobody was in it, so it has ended already. */
+	if (r == -ENOENT && access(STUCK_CONNECTIONS, F_OK) == 0)
+		r = 0;
+	if (r < 0)
+		say_detached(args->operands[0], r);
+	if (args->json)
+		return out_json(json_pack("{s:b}", "aborted", r == 0));
+	out_note("%s: it is freed; larder mount --resume %s brings its changes "
+		 "back, if there are any",
+		 args->operands[0], args->operands[0]);
+	return 0;
+}
 
 static int run(const struct args *args)
 {
@@ -20,6 +68,11 @@ static int run(const struct args *args)
 
 	if (place_absolute(args->operands[0], &dir, &f) < 0)
 		return out_failure(&f);
+	if (args->force && args->discard)
+		return out_error(EXIT_USAGE, "--force keeps the changes; it "
+					     "does not go with --discard");
+	if (args->force)
+		return force(args, dir);
 	if (!args->lazy && place_contains_us(dir))
 		return out_error(EXIT_BUSY,
 				 "%s: the current directory is in it; leave it "
@@ -49,13 +102,16 @@ static const struct option_def options[] = {
 	  "Also when it is in use: it goes when the last user does." },
 	{ "discard", 0, OPTION_FLAG, NULL, offsetof(struct args, discard),
 	  "Drop the changes; this cannot be undone." },
+	{ "force", 0, OPTION_FLAG, NULL, offsetof(struct args, force),
+	  "Free a mount that hangs, or is dead: programs that wait in it get an "
+	  "error." },
 	OPTION_END
 };
 
 const struct command cmd_umount = {
 	.name = "umount",
 	.summary = "end a mount",
-	.synopsis = "[--lazy] [--discard] DIR",
+	.synopsis = "[--lazy] [--discard] DIR\n--force DIR",
 	.description = "Ends the mount at DIR. Changes that were not committed "
 		       "are kept, and larder mount --resume DIR brings them "
 		       "back.",

@@ -23,7 +23,8 @@ static const struct command *const commands[] = {
 	&cmd_diff,   &cmd_reset,    &cmd_commit, &cmd_import, &cmd_list,
 	&cmd_show,   &cmd_ls,	    &cmd_cat,	 &cmd_export, &cmd_materialize,
 	&cmd_status, &cmd_stats,    &cmd_gc,	 &cmd_rm,     &cmd_pin,
-	&cmd_unpin,  &cmd_verify,   &cmd_keygen, &cmd_daemon, NULL,
+	&cmd_unpin,  &cmd_verify,   &cmd_keygen, &cmd_daemon, &cmd_doctor,
+	NULL,
 };
 
 static const char *command_name(const void *arg, size_t index)

@@ -50,3 +50,13 @@ configure() {
 	mkdir -p "$root/config/larder"
 	(umask 022 && cat >"$root/config/larder/config.yml")
 }
+
+# faulty FAULT N starts faulty-server.py over far/; it ends with its input.
+faulty() {
+	rm -f server.in server.out
+	mkfifo server.in
+	"$BATS_TEST_DIRNAME/faulty-server.py" \
+		far "$1" "$2" <server.in >server.out 3>&- &
+	exec {server_fd}>server.in
+	wait_until test -s server.out
+}

@@ -19,16 +19,6 @@ setup() {
 	cp -r near/v1 far
 }
 
-# faulty FAULT N starts the server over far/; it ends with its input.
-faulty() {
-	rm -f server.in server.out
-	mkfifo server.in
-	"$BATS_TEST_DIRNAME/faulty-server.py" \
-		far "$1" "$2" <server.in >server.out 3>&- &
-	exec {server_fd}>server.in
-	wait_until test -s server.out
-}
-
 # tiers MACHINE far|near...
 tiers() {
 	local machine=$1 tier

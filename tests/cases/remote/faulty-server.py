@@ -8,8 +8,9 @@
 #
 # FAULT is a status (500, 413, 507, 404), down (the connection ends without an
 # answer), slow (a second passes first), wrong (a byte differs), truncated (it
-# ends early), short (a shorter body, and says so), long (a longer one), or
-# endless. Prints its port, and ends with its standard input.
+# ends early), short (a shorter body, and says so), long (a longer one),
+# endless, whole (all in place of a part), or late (its clock is an hour behind).
+# Prints its port, and ends with its standard input.
 import http.server
 import os
 import re
@@ -34,6 +35,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *args):
         pass
+
+    def date_time_string(self, timestamp=None):
+        now = time.time() - 3600 * (fault == "late")
+        return super().date_time_string(timestamp or now)
 
     def path_of(self):
         return os.path.join(root, self.path.lstrip("/"))
@@ -102,7 +107,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         first, last = self.wanted(len(data))
         body, headers, status = data[first:last + 1], [], 200
-        if self.headers.get("Range"):
+        if how == "whole":
+            body = data
+        elif self.headers.get("Range"):
             status = 206
             headers = [("Content-Range",
                         "bytes %d-%d/%d" % (first, last, len(data)))]
