@@ -5,6 +5,8 @@
  * mount and what each tier did.
  */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "store/base/cleanup.h"
@@ -12,6 +14,7 @@
 #include "store/lazy_remote.h"
 
 #include "control_remote.h"
+#include "session_counts.h"
 
 /* --- prefetch --- */
 
@@ -101,7 +104,7 @@ static json_t *requests_json(const struct lazy_stats *st)
 static json_t *lazy_json(const struct lazy_stats *st)
 {
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:o, s:b, "
-			 "s:b}",
+			 "s:b, s:I}",
 			 "chunks", (json_int_t)st->chunks, "chunks_here",
 			 (json_int_t)st->chunks_here, "stored_bytes",
 			 (json_int_t)st->stored_bytes, "here_bytes",
@@ -111,7 +114,8 @@ static json_t *lazy_json(const struct lazy_stats *st)
 			 "reads_waited", (json_int_t)st->reads_waited,
 			 "waits_us",
 			 histogram(st->waits, LAZY_BUCKETS, wait_bound),
-			 "filling", st->filling, "filled", st->filled);
+			 "filling", st->filling, "filled", st->filled,
+			 "waits_sum_us", (json_int_t)st->waits_sum_us);
 }
 
 struct adding {
@@ -143,28 +147,115 @@ static int add_stats(void *arg, struct mount *mnt)
 	return json_array_append_new(a->mounts, j) < 0 ? -ENOMEM : 0;
 }
 
-static json_t *tier_json(const struct chain *c, unsigned i)
+static json_t *tier_json(const char *name, bool up,
+			 const struct chain_stats *st)
 {
-	struct chain_stats st;
-
-	chain_stats(c, i, &st);
 	return json_pack(
-		"{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
-		"name", chain_name(c, i), "up", chain_is_up(c, i), "requests",
-		(json_int_t)st.requests, "hits", (json_int_t)st.hits, "misses",
-		(json_int_t)st.misses, "failures", (json_int_t)st.failures,
-		"damaged", (json_int_t)st.damaged, "untrusted",
-		(json_int_t)st.untrusted, "bytes_in", (json_int_t)st.bytes_in,
-		"bytes_out", (json_int_t)st.bytes_out, "latency_us",
-		histogram(st.latency, CHAIN_LATENCY_BUCKETS, chain_latency_us));
+		"{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I}",
+		"name", name, "up", up, "requests", (json_int_t)st->requests,
+		"hits", (json_int_t)st->hits, "misses", (json_int_t)st->misses,
+		"failures", (json_int_t)st->failures, "damaged",
+		(json_int_t)st->damaged, "untrusted", (json_int_t)st->untrusted,
+		"bytes_in", (json_int_t)st->bytes_in, "bytes_out",
+		(json_int_t)st->bytes_out, "latency_us",
+		histogram(st->latency, CHAIN_LATENCY_BUCKETS, chain_latency_us),
+		"latency_sum_us", (json_int_t)st->latency_sum_us);
 }
 
 static int add_tiers(void *arg, struct chain *c, const json_t *list)
 {
+	struct chain_stats st;
+
 	(void)list;
-	for (unsigned i = 0; i < chain_count(c); i++)
-		json_array_append_new(arg, tier_json(c, i));
+	for (unsigned i = 0; i < chain_count(c); i++) {
+		chain_stats(c, i, &st);
+		json_array_append_new(arg, tier_json(chain_name(c, i),
+						     chain_is_up(c, i), &st));
+	}
 	return 0;
+}
+
+/* --- totals --- */
+
+/* Tiers of one name, of whatever lists. */
+struct sum {
+	char name[CHAIN_NAME_MAX + 1];
+	bool up;
+	struct chain_stats stats;
+};
+
+struct sums {
+	struct sum *items;
+	size_t count;
+};
+
+static struct sum *sum_of(struct sums *sums, const char *name)
+{
+	struct sum *items;
+
+	for (size_t i = 0; i < sums->count; i++)
+		if (strcmp(sums->items[i].name, name) == 0)
+			return &sums->items[i];
+	items = reallocarray(sums->items, sums->count + 1, sizeof(*items));
+	if (!items)
+		return NULL;
+	sums->items = items;
+	items += sums->count++;
+	*items = (struct sum){ .up = true };
+	snprintf(items->name, sizeof(items->name), "%s", name);
+	return items;
+}
+
+static int add_sums(void *arg, struct chain *c, const json_t *list)
+{
+	struct chain_stats st;
+	struct sum *sum;
+
+	(void)list;
+	for (unsigned i = 0; i < chain_count(c); i++) {
+		sum = sum_of(arg, chain_name(c, i));
+		if (!sum)
+			return -ENOMEM;
+		chain_stats(c, i, &st);
+		chain_stats_add(&sum->stats, &st);
+		sum->up = sum->up && chain_is_up(c, i);
+	}
+	return 0;
+}
+
+static void add_requests(void *arg, const char *opcode, uint64_t count)
+{
+	json_object_set_new(arg, opcode, json_integer((json_int_t)count));
+}
+
+/* Of the process, none of which becomes less when a mount ends. */
+static int totals_json(const struct control_config *config, json_t **ret_totals)
+{
+	_cleanup_json_ json_t *requests = json_object(), *tiers = json_array();
+	struct sums sums = { 0 };
+	struct lazy_stats st;
+	int r = tiers_each(config->tiers, add_sums, &sums);
+
+	for (size_t i = 0; i < sums.count; i++)
+		json_array_append_new(tiers, tier_json(sums.items[i].name,
+						       sums.items[i].up,
+						       &sums.items[i].stats));
+	free(sums.items);
+	if (r < 0)
+		return r;
+	session_counts_each_total(add_requests, requests);
+	lazy_totals(config->store, &st);
+	*ret_totals = json_pack(
+		"{s:O, s:O, s:o}", "requests", requests, "tiers", tiers,
+		"remote",
+		json_pack("{s:I, s:o, s:I, s:I, s:o, s:I}", "fetched_bytes",
+			  (json_int_t)st.fetched_bytes, "fetches",
+			  requests_json(&st), "reads", (json_int_t)st.reads,
+			  "reads_waited", (json_int_t)st.reads_waited,
+			  "waits_us",
+			  histogram(st.waits, LAZY_BUCKETS, wait_bound),
+			  "waits_sum_us", (json_int_t)st.waits_sum_us));
+	return *ret_totals ? 0 : -ENOMEM;
 }
 
 static int one_mount(struct control_call *call, struct adding *a)
@@ -181,6 +272,7 @@ static int one_mount(struct control_call *call, struct adding *a)
 static int method_stats(struct control_call *call, json_t **ret_result)
 {
 	_cleanup_json_ json_t *mounts = json_array(), *tiers = json_array();
+	_cleanup_json_ json_t *totals = NULL;
 	struct adding a = { call->config->store, mounts };
 	int r = json_object_get(call->params, "dir") ?
 			one_mount(call, &a) :
@@ -188,11 +280,14 @@ static int method_stats(struct control_call *call, json_t **ret_result)
 
 	if (r == 0)
 		r = tiers_each(call->config->tiers, add_tiers, tiers);
+	if (r == 0)
+		r = totals_json(call->config, &totals);
 	if (r < 0)
 		return call->err.message[0] ?
 			       r :
 			       control_fail(call, r, "the statistics");
-	*ret_result = json_pack("{s:O, s:O}", "mounts", mounts, "tiers", tiers);
+	*ret_result = json_pack("{s:O, s:O, s:O}", "mounts", mounts, "tiers",
+				tiers, "totals", totals);
 	return 0;
 }
 

@@ -28,8 +28,8 @@
 
 #include "blame.h"
 #include "loop.h"
-#include "opcode.h"
 #include "ops.h"
+#include "session_counts.h"
 #include "session_request.h"
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
@@ -58,7 +58,7 @@ struct session {
 	struct blame *blame;
 	uint64_t id;
 	atomic_bool ended;
-	_Atomic uint64_t counts[OPCODE_COUNT];
+	struct session_counts counts;
 };
 
 /* The INIT request that the calling thread processes. */
@@ -249,9 +249,7 @@ static void session_process(void *arg, void *buf, size_t len)
 		log_error(-EPROTO, "malformed FUSE request of %zu bytes", len);
 		return;
 	}
-	if (in->opcode < OPCODE_COUNT)
-		atomic_fetch_add_explicit(&s->counts[in->opcode], 1,
-					  memory_order_relaxed);
+	session_counts_add(&s->counts, in->opcode);
 	if (in->opcode == FUSE_INIT) {
 		session_process_init(s, buf, len);
 		return;
@@ -411,6 +409,7 @@ int session_start(int fd, struct view *view, const struct session_options *opt,
 
 	if (!s)
 		return -ENOMEM;
+	session_counts_begin(&s->counts);
 	s->env.view = view;
 	s->stateful_open = opt->stateful_open;
 	s->save_init = opt->save_init;
@@ -441,6 +440,7 @@ void session_free(struct session *s)
 	if (!s)
 		return;
 	loop_free(s->loop);
+	session_counts_end(&s->counts);
 	if (s->se)
 		fuse_session_destroy(s->se);
 	free(s);
@@ -471,13 +471,5 @@ void session_requests(const struct session *s,
 				   uint64_t count),
 		      void *arg)
 {
-	unsigned i;
-
-	for (i = 0; i < OPCODE_COUNT; i++) {
-		uint64_t n = atomic_load_explicit(&s->counts[i],
-						  memory_order_relaxed);
-
-		if (n > 0)
-			each(arg, opcode_name(i), n);
-	}
+	session_counts_each(&s->counts, each, arg);
 }

@@ -111,6 +111,7 @@ static void count_latency(struct chain_tier *t, int64_t ns)
 	while (n < CHAIN_LATENCY_BUCKETS - 1 && us >= chain_latency_us(n))
 		n++;
 	atomic_fetch_add(&t->latency[n], 1);
+	atomic_fetch_add(&t->latency_sum_us, us);
 }
 
 void chain_stats(const struct chain *c, unsigned i,
@@ -127,9 +128,25 @@ void chain_stats(const struct chain *c, unsigned i,
 		.untrusted = atomic_load(&t->untrusted),
 		.bytes_in = atomic_load(&t->bytes_in),
 		.bytes_out = atomic_load(&t->bytes_out),
+		.latency_sum_us = atomic_load(&t->latency_sum_us),
 	};
 	for (unsigned n = 0; n < CHAIN_LATENCY_BUCKETS; n++)
 		ret_stats->latency[n] = atomic_load(&t->latency[n]);
+}
+
+void chain_stats_add(struct chain_stats *sum, const struct chain_stats *st)
+{
+	sum->requests += st->requests;
+	sum->hits += st->hits;
+	sum->misses += st->misses;
+	sum->failures += st->failures;
+	sum->damaged += st->damaged;
+	sum->untrusted += st->untrusted;
+	sum->bytes_in += st->bytes_in;
+	sum->bytes_out += st->bytes_out;
+	sum->latency_sum_us += st->latency_sum_us;
+	for (unsigned n = 0; n < CHAIN_LATENCY_BUCKETS; n++)
+		sum->latency[n] += st->latency[n];
 }
 
 /* --- one call --- */

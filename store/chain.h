@@ -108,10 +108,12 @@ struct chain_stats {
 	uint64_t requests, hits, misses, failures, damaged, untrusted;
 	uint64_t bytes_in, bytes_out; /* read from it, written to it */
 	uint64_t latency[CHAIN_LATENCY_BUCKETS];
+	uint64_t latency_sum_us;
 };
 
 void chain_stats(const struct chain *c, unsigned i,
 		 struct chain_stats *ret_stats);
+void chain_stats_add(struct chain_stats *sum, const struct chain_stats *st);
 uint64_t chain_latency_us(unsigned bucket);
 
 static inline void cleanup_chain(struct chain **c)

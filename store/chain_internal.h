@@ -23,6 +23,7 @@ struct chain_tier {
 	atomic_ullong requests, hits, misses, failed, damaged, untrusted;
 	atomic_ullong bytes_in, bytes_out;
 	atomic_ullong latency[CHAIN_LATENCY_BUCKETS];
+	_Atomic uint64_t latency_sum_us;
 };
 
 struct chain {

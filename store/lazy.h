@@ -157,10 +157,15 @@ struct lazy_stats {
 	uint64_t failures;	      /* requests that failed */
 	uint64_t reads, reads_waited; /* first reads of a chunk */
 	uint64_t waits[LAZY_BUCKETS]; /* of those that waited, by time */
+	uint64_t waits_sum_us;
 	bool filling, filled;
 };
 
 /* False, and all zero, for a tree that is not lazy. */
 bool lazy_get_stats(struct store_tree *t, struct lazy_stats *ret_stats);
+
+/* What was fetched and read, of all trees since the store was opened, also
+ * those that are closed; what of them is here is not told. */
+void lazy_totals(struct store *s, struct lazy_stats *ret_stats);
 
 #endif

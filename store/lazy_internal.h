@@ -3,6 +3,7 @@
  * What lazy*.c share. Not for others.
  *
  *	lazy.c		the threads and queues of a store
+ *	lazy_totals.c	what all trees have counted
  *	lazy_tree.c	a tree's chunks by position, first reads, readahead
  *	lazy_pack.c	a tree's packs: here, sparse, or not yet begun
  *	lazy_read.c	the reader's side: looking here, asking, waiting
@@ -164,6 +165,7 @@ struct lazy {
 	unsigned n_threads, idle;
 	bool stop;
 	struct lazy_trees trees;
+	struct lazy_stats closed; /* of the trees that are no more */
 };
 
 /* What a thread has to decode with. */
@@ -209,6 +211,11 @@ const atomic_bool *lazy_interrupt(void);
 /* Waits on `cond` until `deadline_ns` (monotonic) or a tenth of a second,
  * whichever is first. */
 void lazy_wait(struct lazy *l, pthread_cond_t *cond, int64_t deadline_ns);
+
+/* --- lazy_totals.c --- */
+
+/* With the lock held: what a tree has counted, that is being closed. */
+void lazy_totals_keep(struct lazy_tree *lt);
 
 /* --- lazy_tree.c --- */
 

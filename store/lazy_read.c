@@ -295,11 +295,13 @@ static void note_wait(const struct read *rd, int r)
 {
 	LOCK_SCOPE(&rd->lt->lazy->lock);
 	struct lazy_stats *st = &rd->lt->stats;
+	int64_t ns = clock_mono_ns() - rd->begun_ns;
 
 	if (r == 0)
 		rd->lt->said = false;
 	st->reads_waited++;
-	st->waits[bucket_of(clock_mono_ns() - rd->begun_ns)]++;
+	st->waits[bucket_of(ns)]++;
+	st->waits_sum_us += (uint64_t)ns / 1000;
 }
 
 /* Once, until a read succeeds again. */

@@ -364,7 +364,6 @@ static void end_jobs(struct lazy_tree *lt)
 	LOCK_SCOPE(&lt->lazy->lock);
 
 	atomic_store(&lt->cancelled, true);
-	TAILQ_REMOVE(&lt->lazy->trees, lt, all);
 	for (job = TAILQ_FIRST(&lt->jobs); job; job = next) {
 		next = TAILQ_NEXT(job, of_tree);
 		if (!job->running)
@@ -372,6 +371,8 @@ static void end_jobs(struct lazy_tree *lt)
 	}
 	while (lt->running > 0)
 		pthread_cond_wait(&lt->lazy->changed, &lt->lazy->lock);
+	TAILQ_REMOVE(&lt->lazy->trees, lt, all);
+	lazy_totals_keep(lt);
 }
 
 void lazy_tree_free(struct lazy_tree *lt)

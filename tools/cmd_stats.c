@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* larder stats: what was fetched for the mounts, and what the tiers did. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client.h"
 #include "cmd.h"
@@ -10,7 +13,9 @@
 #include "fs/rpc.h"
 #include "out.h"
 #include "place.h"
+#include "prometheus.h"
 #include "store/base/cleanup.h"
+#include "store/base/publish.h"
 
 static uint64_t number(const json_t *object, const char *name)
 {
@@ -123,14 +128,91 @@ static int set_dir(json_t *params, const char *dir)
 	return 0;
 }
 
+/* ---- for machines */
+
+/* A daemon is not started to be measured. */
+static int measure(struct buf *out, struct failure *f)
+{
+	_cleanup_client_ struct client *c = NULL;
+	_cleanup_json_ json_t *status = NULL, *stats = NULL;
+	int r = client_open(false, &c, f);
+
+	if (r < 0 && r != -ENOENT && r != -ECONNREFUSED)
+		return r;
+	if (r == 0)
+		r = client_call(c, "status", json_object(), NULL, 0, &status,
+				f);
+	else
+		r = 0;
+	if (r == 0 && c)
+		r = client_call(c, "stats", json_object(), NULL, 0, &stats, f);
+	if (r < 0)
+		return r;
+	if (prometheus_put(status, stats, out) < 0)
+		return failure_set(f, -ENOMEM, EXIT_ERROR, "out of memory");
+	return 0;
+}
+
+/* Whole or not at all, for whoever reads it at any moment. */
+static int write_textfile(const char *path, const struct buf *text,
+			  struct failure *f)
+{
+	_cleanup_free_ char *copy = strdup(path);
+	_cleanup_close_ int dirfd = -1;
+	char *slash = copy ? strrchr(copy, '/') : NULL;
+	const char *name = slash ? slash + 1 : copy;
+	int r = -ENOMEM;
+
+	if (slash)
+		*slash = '\0';
+	if (copy)
+		dirfd = open(!slash ? "." :
+			     *copy  ? copy :
+				      "/",
+			     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (copy && dirfd < 0)
+		r = -errno;
+	if (dirfd >= 0)
+		r = *name ? publish_file(dirfd, name, text->data, text->len,
+					 0644) :
+			    -EISDIR;
+	if (r < 0)
+		return failure_set(f, r, EXIT_ERROR, "cannot write %s: %s",
+				   path, strerror(-r));
+	return 0;
+}
+
+static int run_machine(const struct args *args)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct failure f;
+	int r;
+
+	if (args->json || args->count > 0)
+		return out_error(EXIT_USAGE,
+				 "--prometheus and --textfile go with neither "
+				 "--json nor a directory");
+	r = measure(&text, &f);
+	if (r == 0 && args->textfile)
+		r = write_textfile(args->textfile, &text, &f);
+	else if (r == 0)
+		fwrite(text.data, 1, text.len, stdout);
+	return r < 0 ? out_failure(&f) : 0;
+}
+
+/* ---- the command */
+
 static int run(const struct args *args)
 {
 	_cleanup_json_ json_t *params = client_params(args);
 	_cleanup_json_ json_t *result = NULL;
 	json_t *item;
 	size_t i;
-	int r = args->count > 0 ? set_dir(params, args->operands[0]) : 0;
+	int r;
 
+	if (args->prometheus || args->textfile)
+		return run_machine(args);
+	r = args->count > 0 ? set_dir(params, args->operands[0]) : 0;
 	if (r == 0)
 		r = client_request("stats", json_incref(params), NULL, 0,
 				   &result);
@@ -145,12 +227,20 @@ static int run(const struct args *args)
 	return 0;
 }
 
-static const struct option_def options[] = { OPTION_END };
+static const struct option_def options[] = {
+	{ "prometheus", 0, OPTION_FLAG, NULL, offsetof(struct args, prometheus),
+	  "Print counters and gauges in Prometheus's text format; starts no "
+	  "daemon." },
+	{ "textfile", 0, OPTION_VALUE, "FILE", offsetof(struct args, textfile),
+	  "Write them to FILE instead, whole or not at all, as for the "
+	  "textfile collector of node_exporter." },
+	OPTION_END
+};
 
 const struct command cmd_stats = {
 	.name = "stats",
 	.summary = "show what was fetched, and how the remote tiers do",
-	.synopsis = "[DIR]",
+	.synopsis = "[DIR]\n--prometheus\n--textfile FILE",
 	.description =
 		"For each mount, or that at DIR: how much of the tree is on "
 		"this machine, what was fetched and why, and how long reads "

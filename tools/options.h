@@ -24,12 +24,12 @@ struct args {
 
 	/* of some */
 	const char *name, *branch, *mode, *output, *mount_options, *preset;
-	const char *format, *compressor, *block_size;
+	const char *format, *compressor, *block_size, *textfile;
 	const char *tiers, *to, *from;
 	struct strings paths, files, presets, restore_prefixes;
 	struct strings names; /* operands in front of `--` */
 	bool always, empty, resume, lazy, discard, force, explain, reread,
-		materialize, adopt, origin, fill, fix;
+		materialize, adopt, origin, fill, fix, prometheus;
 	bool no_restore, commit_on_failure, ephemeral, no_wait, dry_run, repair;
 	bool unused, only_used;
 	bool wait, remote, public;
