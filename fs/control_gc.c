@@ -39,17 +39,19 @@ static void add_removed(void *arg, const struct entry *e, int64_t used_ns,
 	json_array_append_new(arg, j);
 }
 
-static json_t *gc_json(const struct gc_result *res, json_t *removed,
+static json_t *gc_json(const struct gc_result *res,
+		       const struct rest_result *rested, json_t *removed,
 		       bool dry_run)
 {
 	return json_pack(
-		"{s:b, s:I, s:I, s:O, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
+		"{s:b, s:I, s:I, s:O, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
 		"dry_run", dry_run, "entries", (json_int_t)res->entries,
 		"protected", (json_int_t)res->kept_entries, "removed", removed,
 		"removed_packs", (json_int_t)res->removed_packs,
 		"rewritten_packs", (json_int_t)res->rewritten_packs,
 		"removed_catalogs", (json_int_t)res->removed_catalogs,
-		"unreadable", (json_int_t)res->unreadable, "limit_bytes",
+		"folded_catalogs", (json_int_t)rested->catalogs, "unreadable",
+		(json_int_t)res->unreadable, "limit_bytes",
 		control_limit_json(&res->before), "before",
 		usage_json(&res->before), "after", usage_json(&res->after));
 }
@@ -67,14 +69,19 @@ static int method_gc(struct control_call *call, json_t **ret_result)
 {
 	_cleanup_json_ json_t *removed = json_array();
 	bool dry_run = control_flag(call, "dry_run");
+	struct keeper *k = call->config->keeper;
+	struct rest_result rested = { 0 };
 	struct gc_result res;
-	int r = keeper_collect(call->config->keeper, dry_run,
-			       control_progress(call), add_removed, removed,
-			       &res);
+	int r = dry_run ? 0 : keeper_rest(k, control_progress(call), &rested);
 
+	/* Where folding has no room, collecting makes some. */
+	if (r == 0 || r == -ENOSPC || r == -EDQUOT)
+		r = keeper_collect(k, dry_run, control_progress(call),
+				   add_removed, removed, &res);
 	if (r < 0)
 		return control_fail_newer(call, r, "collecting");
-	*ret_result = gc_json(&res, removed, dry_run);
+	res.before.bytes += rested.before_bytes - rested.after_bytes;
+	*ret_result = gc_json(&res, &rested, removed, dry_run);
 	return 0;
 }
 

@@ -41,6 +41,7 @@ struct keeper {
 	struct store_growth growth; /* constant */
 	bool collecting;
 	bool grown, removed; /* since the thread looked */
+	bool rests;	     /* something may, since it folded */
 	int64_t request_ns;  /* the last one, monotonic */
 	int64_t again_ns;    /* not before, where the last did not help */
 	int64_t soon_ns;     /* the same where the store has grown since */
@@ -147,6 +148,18 @@ int keeper_collect(struct keeper *k, bool dry_run, struct progress *progress,
 	return r;
 }
 
+int keeper_rest(struct keeper *k, struct progress *progress,
+		struct rest_result *ret_result)
+{
+	int r = begin(k);
+
+	if (r < 0)
+		return r;
+	r = rest_run(k->store, progress, ret_result);
+	end(k);
+	return r;
+}
+
 int keeper_verify(struct keeper *k, const struct verify_options *options,
 		  struct progress *progress, struct verify_result *ret_result)
 {
@@ -229,6 +242,24 @@ static void collect(struct keeper *k)
 	note_result(k, r, &res);
 }
 
+static void rest(struct keeper *k)
+{
+	struct progress p = { .report = is_stopping, .arg = k };
+	struct rest_result res = { 0 };
+	int r = keeper_rest(k, &p, &res);
+
+	if (r < 0 && r != -ECANCELED)
+		log_warn(r, "folding what rests: broken off");
+	else if (r == 0 && res.catalogs > 0)
+		log_info("%llu catalogs of older versions folded, %llu of "
+			 "%llu KiB given back",
+			 (unsigned long long)res.catalogs,
+			 (unsigned long long)(res.before_bytes -
+					      res.after_bytes) >>
+				 10,
+			 (unsigned long long)res.before_bytes >> 10);
+}
+
 static bool is_over(struct keeper *k)
 {
 	struct gc_usage u;
@@ -254,8 +285,8 @@ static bool wait_for_work(struct keeper *k, bool *ret_idle)
 	while (!k->stopping) {
 		int64_t now = clock_mono_ns(), wake = look;
 		int64_t quiet = k->request_ns + QUIET_NS;
-		bool due = k->grown || now >= look ||
-			   (k->removed && now >= quiet);
+		bool later = k->removed || k->rests;
+		bool due = k->grown || now >= look || (later && now >= quiet);
 		struct timespec ts;
 
 		*ret_idle = now >= quiet;
@@ -265,7 +296,7 @@ static bool wait_for_work(struct keeper *k, bool *ret_idle)
 		}
 		if (due)
 			wake = k->again_ns;
-		else if (k->removed && quiet < look)
+		else if (later && quiet < look)
 			wake = quiet;
 		ts = (struct timespec){ wake / SECOND_NS, wake % SECOND_NS };
 		pthread_cond_timedwait(&k->changed, &k->lock, &ts);
@@ -273,13 +304,13 @@ static bool wait_for_work(struct keeper *k, bool *ret_idle)
 	return false;
 }
 
-static bool take_removed(struct keeper *k)
+static bool take(struct keeper *k, bool *flag)
 {
 	LOCK_SCOPE(&k->lock);
-	bool removed = k->removed;
+	bool was = *flag;
 
-	k->removed = false;
-	return removed;
+	*flag = false;
+	return was;
 }
 
 static void *keeper_main(void *arg)
@@ -290,10 +321,12 @@ static void *keeper_main(void *arg)
 	setpriority(PRIO_PROCESS, (id_t)gettid(), NICEST);
 	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
 	while (wait_for_work(k, &idle)) {
-		bool removed = idle && take_removed(k);
+		bool removed = idle && take(k, &k->removed);
 
 		if (removed || is_over(k) || (idle && is_due(k)))
 			collect(k);
+		if (idle && take(k, &k->rests))
+			rest(k);
 	}
 	return NULL;
 }
@@ -318,7 +351,8 @@ int keeper_start(struct store *store, struct mounts *mounts,
 	k->store = store;
 	k->mounts = mounts;
 	k->limits = *limits;
-	k->grown = true; /* since whenever it was looked at */
+	/* Since whenever it was looked at. */
+	k->grown = k->rests = true;
 	k->request_ns = clock_mono_ns();
 	pthread_mutex_init(&k->lock, NULL);
 	pthread_condattr_init(&attr);
@@ -373,7 +407,7 @@ void keeper_note_growth(struct keeper *k)
 {
 	LOCK_SCOPE(&k->lock);
 
-	k->grown = true;
+	k->grown = k->rests = true;
 	if (k->soon_ns < k->again_ns)
 		k->again_ns = k->soon_ns;
 	pthread_cond_broadcast(&k->changed);

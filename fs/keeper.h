@@ -3,7 +3,8 @@
  * The keeper: keeps the store within its limits, on a thread of its own, of
  * the lowest priority. It collects (store/gc.h) where the store is over a limit
  * when something was added, and otherwise once a day, and after entries were
- * removed, when nobody asks for anything. Commands have it collect at once.
+ * removed, when nobody asks for anything. Then it also folds what rests
+ * (store/rest.h). Commands have it do both at once.
  *
  * The limits come from the environment that the daemon was started with, which
  * the command fills from its configuration (larder-config(5)).
@@ -15,6 +16,7 @@
 #include <stdint.h>
 
 #include "store/gc.h"
+#include "store/rest.h"
 #include "store/verify.h"
 
 #include "mounts.h"
@@ -69,6 +71,10 @@ int keeper_collect(struct keeper *k, bool dry_run, struct progress *progress,
 		   void (*removed)(void *arg, const struct entry *e,
 				   int64_t used_ns, enum gc_reason reason),
 		   void *arg, struct gc_result *ret_result);
+
+/* Folds what rests, likewise. */
+int keeper_rest(struct keeper *k, struct progress *progress,
+		struct rest_result *ret_result);
 
 /* A verification on the caller's thread, while there is no collection. */
 int keeper_verify(struct keeper *k, const struct verify_options *options,

@@ -24,6 +24,10 @@
 #include "base/le.h"
 #include "base/log.h"
 
+/* Of frames with a prefix: all of it is within reach. */
+#define WINDOW_LOG_MIN 10
+#define WINDOW_LOG_MAX 27
+
 /* Fewer or smaller samples do not make a dictionary that pays. */
 #define TRAIN_SAMPLES_MIN 64
 #define TRAIN_BYTES_MIN (256u << 10)
@@ -216,6 +220,20 @@ static const char *frame_fault(const uint8_t *frame, size_t frame_len,
 	return NULL;
 }
 
+/* What a decoder said of `size` bytes. */
+static int decompress_result(size_t n, size_t size)
+{
+	if (ZSTD_isError(n)) {
+		if (ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
+			return -ENOMEM;
+		return log_error(-EBADMSG, "zstd frame: %s",
+				 ZSTD_getErrorName(n));
+	}
+	if (n != size)
+		return log_error(-EBADMSG, "zstd frame: content is short");
+	return 0;
+}
+
 int codec_decompress(struct codec_ctx *ctx, const struct codec_dict *dict,
 		     const void *frame, size_t frame_len, void *out,
 		     size_t size)
@@ -227,13 +245,94 @@ int codec_decompress(struct codec_ctx *ctx, const struct codec_dict *dict,
 		return log_error(-EBADMSG, "zstd frame: %s", fault);
 	n = ZSTD_decompress_usingDDict(ctx->d, out, size, frame, frame_len,
 				       dict ? dict->d : NULL);
-	if (ZSTD_isError(n)) {
-		if (ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
-			return -ENOMEM;
-		return log_error(-EBADMSG, "zstd frame: %s",
-				 ZSTD_getErrorName(n));
-	}
-	if (n != size)
-		return log_error(-EBADMSG, "zstd frame: content is short");
+	return decompress_result(n, size);
+}
+
+/* ---- with a prefix */
+
+static int window_log(size_t bytes)
+{
+	int log = WINDOW_LOG_MIN;
+
+	while (log < WINDOW_LOG_MAX && ((size_t)1 << log) < bytes)
+		log++;
+	return log;
+}
+
+static int set(ZSTD_CCtx *c, ZSTD_cParameter what, int value)
+{
+	size_t r = ZSTD_CCtx_setParameter(c, what, value);
+
+	return ZSTD_isError(r) ? compress_failed(r) : 0;
+}
+
+/* The parameters of `zstd --patch-from`. */
+static int prefix_setup(ZSTD_CCtx *c, const void *prefix, size_t prefix_len,
+			int level, size_t len)
+{
+	size_t n;
+	int r = set(c, ZSTD_c_compressionLevel, level);
+
+	if (r == 0)
+		r = set(c, ZSTD_c_checksumFlag, 1);
+	if (r < 0 || prefix_len == 0)
+		return r;
+	r = set(c, ZSTD_c_windowLog, window_log(prefix_len + len));
+	if (r == 0)
+		r = set(c, ZSTD_c_enableLongDistanceMatching, 1);
+	if (r < 0)
+		return r;
+	n = ZSTD_CCtx_refPrefix(c, prefix, prefix_len);
+	return ZSTD_isError(n) ? compress_failed(n) : 0;
+}
+
+static void cleanup_cctx(ZSTD_CCtx **c)
+{
+	ZSTD_freeCCtx(*c);
+}
+
+static void cleanup_dctx(ZSTD_DCtx **d)
+{
+	ZSTD_freeDCtx(*d);
+}
+
+int codec_compress_against(const void *prefix, size_t prefix_len, int level,
+			   const void *data, size_t len, struct buf *out)
+{
+	_cleanup_(cleanup_cctx) ZSTD_CCtx *c = ZSTD_createCCtx();
+	size_t bound = ZSTD_compressBound(len), n;
+	void *room;
+	int r = c ? prefix_setup(c, prefix, prefix_len, level, len) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	if (ZSTD_isError(bound))
+		return -EFBIG;
+	room = buf_reserve(out, bound);
+	if (!room)
+		return buf_error(out);
+	n = ZSTD_compress2(c, room, bound, data, len);
+	if (ZSTD_isError(n))
+		return compress_failed(n);
+	buf_added(out, n);
 	return 0;
+}
+
+int codec_decompress_against(const void *prefix, size_t prefix_len,
+			     const void *frame, size_t frame_len, void *out,
+			     size_t size)
+{
+	_cleanup_(cleanup_dctx) ZSTD_DCtx *d = ZSTD_createDCtx();
+	const char *fault = frame_fault(frame, frame_len, size);
+	size_t n = 0;
+
+	if (!d)
+		return -ENOMEM;
+	if (fault)
+		return log_error(-EBADMSG, "zstd frame: %s", fault);
+	if (prefix_len > 0)
+		n = ZSTD_DCtx_refPrefix(d, prefix, prefix_len);
+	if (!ZSTD_isError(n))
+		n = ZSTD_decompressDCtx(d, out, size, frame, frame_len);
+	return decompress_result(n, size);
 }

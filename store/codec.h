@@ -47,4 +47,17 @@ int codec_decompress(struct codec_ctx *ctx, const struct codec_dict *dict,
 		     const void *frame, size_t frame_len, void *out,
 		     size_t size);
 
+/*
+ * The same for data that are much like `prefix`, which whoever decodes has to
+ * have, too; `prefix_len` 0: none. Costs memory and time of a few times both,
+ * so this is for what is written once. The contexts are made for one call.
+ */
+int codec_compress_against(const void *prefix, size_t prefix_len, int level,
+			   const void *data, size_t len, struct buf *out);
+
+/* -EBADMSG also where the prefix is another one. */
+int codec_decompress_against(const void *prefix, size_t prefix_len,
+			     const void *frame, size_t frame_len, void *out,
+			     size_t size);
+
 #endif

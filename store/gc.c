@@ -92,7 +92,7 @@ static int count_dead_blob(void *arg, struct dmap_node *n)
 	const struct gc_blob *b = (struct gc_blob *)n;
 	struct gc *g = arg;
 
-	if (b->live || (!b->catalog && !b->placement) ||
+	if (b->live || b->anchor || (!b->catalog && !b->placement) ||
 	    store_is_needed(g->store, &n->digest))
 		return 0;
 	g->result.removed_catalogs++;

@@ -37,6 +37,7 @@ struct gc_blob {
 	bool catalog, placement, record; /* on disk */
 	uint64_t disk_bytes;		 /* of all */
 	bool live;
+	bool anchor; /* a live catalog is folded against it */
 };
 
 struct gc_entry {
@@ -88,6 +89,9 @@ void gc_mark_none(struct gc *g);
  * What cannot be read is counted in `blocked`, unless it is `needed` by
  * somebody who holds what he needs himself. */
 int gc_mark(struct gc *g, const struct digest *catalog, bool needed);
+
+/* Whether a catalog's file is folded against another one: 1, 0 or an errno. */
+int gc_is_anchored(struct gc *g, const struct digest *catalog);
 
 /* Marks what is held. */
 int gc_mark_holds(struct gc *g);

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "gc_internal.h"
 #include "roots.h"
+#include "tree_blobs.h"
 
 #define OFFS_MIN 64u
 
@@ -88,7 +89,7 @@ static int unmark_pack(void *arg, struct dmap_node *n)
 static int unmark_blob(void *arg, struct dmap_node *n)
 {
 	(void)arg;
-	((struct gc_blob *)n)->live = false;
+	((struct gc_blob *)n)->live = ((struct gc_blob *)n)->anchor = false;
 	return 0;
 }
 
@@ -176,6 +177,30 @@ static int unreadable(struct gc *g, const struct gc_blob *b, int err,
 	return 0;
 }
 
+static void count_blob(struct gc *g, const struct gc_blob *b)
+{
+	if (b->live || b->anchor)
+		return;
+	g->live_bytes += b->disk_bytes;
+	g->live_objects += b->catalog + b->placement;
+}
+
+/* Its file stays, and nothing of what it needs itself. */
+static int mark_anchor(struct gc *g, const struct digest *anchor)
+{
+	struct gc_blob *b;
+	int r;
+
+	if (digest_is_zero(anchor))
+		return 0;
+	r = gc_find_blob(g, anchor, &b);
+	if (r < 0)
+		return r;
+	count_blob(g, b);
+	b->anchor = true;
+	return 0;
+}
+
 int gc_mark(struct gc *g, const struct digest *catalog, bool needed)
 {
 	struct store_tree *t;
@@ -184,17 +209,32 @@ int gc_mark(struct gc *g, const struct digest *catalog, bool needed)
 
 	if (r < 0 || b->live)
 		return r;
+	count_blob(g, b);
 	b->live = true;
-	g->live_bytes += b->disk_bytes;
-	g->live_objects += b->catalog + b->placement;
 	r = store_tree_load(g->store, catalog, &t);
 	if (r < 0)
 		return unreadable(g, b, r, needed);
-	r = mark_chunks(g, t);
+	r = mark_anchor(g, &t->anchor);
+	if (r == 0)
+		r = mark_chunks(g, t);
 	if (r == 0)
 		r = mark_roots(g, t, needed);
 	store_tree_discard(t);
 	return r == -EBADMSG ? unreadable(g, b, -ENOENT, needed) : r;
+}
+
+int gc_is_anchored(struct gc *g, const struct digest *catalog)
+{
+	struct index_stamp stamp;
+	struct fold_header h;
+	_cleanup_close_ int fd =
+		tree_blob_open(g->store->catalogs_fd, catalog, &stamp);
+	int r = fd < 0 ? fd : fold_read_header(fd, &h);
+
+	/* One that is gone or damaged is folded against nothing. */
+	if (r < 0)
+		return r == -ENOENT || r == -EBADMSG || r == -ESTALE ? 0 : r;
+	return r > 0 && !digest_is_zero(&h.anchor);
 }
 
 /* ---- holds */

@@ -173,7 +173,8 @@ static bool is_dead_blob(const struct dmap_node *n)
 {
 	const struct gc_blob *b = (const struct gc_blob *)n;
 
-	return !b->live && (b->catalog || b->placement || b->record);
+	return !b->live && !b->anchor &&
+	       (b->catalog || b->placement || b->record);
 }
 
 static bool is_dead_pack(const struct dmap_node *n)
@@ -183,18 +184,44 @@ static bool is_dead_pack(const struct dmap_node *n)
 	return p->on_disk && p->count == 0;
 }
 
+/* Moves those that are folded against others to the front. */
+static int anchored_first(struct gc *g, struct list *l)
+{
+	size_t i, n = 0;
+	int r = 0;
+
+	for (i = 0; r >= 0 && i < l->n; i++) {
+		struct dmap_node *node = l->nodes[i];
+
+		r = gc_is_anchored(g, &node->digest);
+		if (r <= 0)
+			continue;
+		l->nodes[i] = l->nodes[n];
+		l->nodes[n++] = node;
+	}
+	return r < 0 ? r : 0;
+}
+
 /* What somebody needs is marked with all that it needs in turn: it may be
- * opened again. */
+ * opened again. So an anchor's turn comes when all that is folded against it
+ * is condemned or marked. */
 static int condemn_blobs(struct gc *g, struct list *blobs)
 {
 	size_t i, n = 0;
 	int r = list_of(&g->blobs, is_dead_blob, blobs);
 
-	for (i = 0; r == 0 && i < blobs->n; i++)
-		if (store_condemn_catalog(g->store, &blobs->nodes[i]->digest))
-			blobs->nodes[n++] = blobs->nodes[i];
+	if (r == 0)
+		r = anchored_first(g, blobs);
+	for (i = 0; r == 0 && i < blobs->n; i++) {
+		struct dmap_node *node = blobs->nodes[i];
+
+		if (!is_dead_blob(node))
+			continue; /* an anchor by now */
+		if (store_condemn_catalog(g->store, &node->digest))
+			blobs->nodes[n++] = node;
 		else
-			r = gc_mark(g, &blobs->nodes[i]->digest, true);
+			r = gc_mark(g, &node->digest, true);
+	}
 	if (r == 0)
 		blobs->n = n;
 	return r;

@@ -16,7 +16,8 @@
  *	pins	  as entries -> since when it is pinned
  *
  * Format 2 has the families uses and pins, which are made where a store of
- * format 1 is opened; nothing else differs.
+ * format 1 is opened. Format 3 says that catalogs and placements may be folded
+ * (fold.h), which an older version would take for damage.
  */
 #ifndef LARDER_INDEX_H
 #define LARDER_INDEX_H
@@ -29,7 +30,7 @@
 #include "entry.h"
 #include "pack.h"
 
-#define INDEX_FORMAT 2u
+#define INDEX_FORMAT 3u
 
 struct index;
 struct index_batch;

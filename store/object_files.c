@@ -42,10 +42,10 @@ static int walk_dir(int atfd, const char *path, bool objects, object_file_fn fn,
 		if (objects && parse_name(de->d_name, &name) < 0)
 			continue;
 		if (fstatat(dirfd(dir), de->d_name, &st, AT_SYMLINK_NOFOLLOW) <
-			    0 ||
-		    !S_ISREG(st.st_mode))
-			continue;
-		r = fn(arg, objects ? &name : NULL, &st);
+		    0)
+			r = errno == ENOENT ? 0 : -errno;
+		else if (S_ISREG(st.st_mode))
+			r = fn(arg, objects ? &name : NULL, &st);
 	}
 	return r < 0 ? r : -errno;
 }

@@ -242,17 +242,16 @@ static int push_tree(struct push *p)
 	const struct digest *digest = store_tree_digest(p->tree);
 	_cleanup_buf_ struct buf placement = BUF_INIT, data = BUF_INIT;
 	struct tier_call call = remote_call(p->remote, 0);
-	char path[TIER_PATH_MAX + 1], local[STORE_PATH_LEN + 1];
-	_cleanup_free_ uint8_t *catalog = NULL;
+	const struct catalog *c = store_tree_catalog(p->tree);
+	char path[TIER_PATH_MAX + 1];
+	const void *catalog;
 	size_t len;
 	int r;
 
-	store_path(digest, local);
-	r = io_read_file(p->remote->store->catalogs_fd, local,
-			 REMOTE_TREE_PART_MAX, &catalog, &len);
-	if (r == 0)
-		r = placement_encode(store_tree_catalog(p->tree), digest,
-				     find_chunk, p, &placement);
+	catalog = catalog_bytes(c, &len);
+	r = len > REMOTE_TREE_PART_MAX ?
+		    -EFBIG :
+		    placement_encode(c, digest, find_chunk, p, &placement);
 	if (r == 0)
 		r = remote_tree_encode(
 			catalog, len, placement.data, placement.len,

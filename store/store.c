@@ -24,7 +24,7 @@
 #include "base/log.h"
 #include "base/publish.h"
 #include "lazy_internal.h"
-#include "store_internal.h"
+#include "tree_blobs.h"
 
 /* https://bford.info/cachedir/ */
 #define CACHEDIR_TAG                                         \
@@ -228,6 +228,7 @@ void store_close(struct store *s)
 	lazy_free(s->lazy);
 	store_release_sources(s);
 	pack_cache_free(s->packs);
+	unfolded_release(s);
 	index_close(s->index);
 	map_release(&s->trees.heads);
 	dmap_release(&s->damaged, node_free);

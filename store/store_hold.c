@@ -24,6 +24,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/publish.h"
 #include "sparse.h"
 #include "store_tree.h"
 
@@ -332,6 +333,21 @@ int store_unlink_condemned(struct store *s, int rootfd,
 		return 0;
 	store_path(object, path);
 	return unlinkat(rootfd, path, 0) < 0 && errno != ENOENT ? -errno : 1;
+}
+
+int store_replace_resting(struct store *s, int dirfd,
+			  const struct digest *object, struct publish *p)
+{
+	char hex[DIGEST_HEX_LEN + 1];
+	LOCK_SCOPE(&s->lock);
+	int r;
+
+	if (s->unsure || dmap_find(&s->held, object) ||
+	    dmap_find(&s->trees, object))
+		return 0;
+	digest_hex(object, hex);
+	r = publish_rename_at(p, dirfd, hex);
+	return r < 0 ? r : 1;
 }
 
 int store_remove_sparse(struct store *s, const struct digest *pack)

@@ -16,6 +16,14 @@ struct lazy;
 
 struct store_growth; /* lazy.h */
 
+/* Catalogs that stay unfolded for a while (unfold.c). */
+#define STORE_UNFOLDED 4
+struct store_unfolded {
+	struct digest digest;
+	struct index_stamp stamp; /* of the folded file */
+	struct catalog *catalog;  /* NULL: none */
+};
+
 struct store {
 	char *dir; /* constant, as the next ten */
 	int fd;	   /* v1/ */
@@ -35,7 +43,8 @@ struct store {
 	struct dmap damaged;  /* chunks that were complained about */
 	struct dmap sources;  /* of catalogs (store_source.c) */
 	struct lazy *lazy;    /* NULL until a tree is lazy */
-	struct dmap held;     /* store_hold.c, as all below */
+	struct store_unfolded unfolded[STORE_UNFOLDED]; /* newest first */
+	struct dmap held; /* store_hold.c, as all below */
 	struct dmap condemned;
 	bool collecting; /* what is given back stays needed */
 	bool unsure;	 /* it is not known what is needed */
@@ -122,6 +131,13 @@ bool store_is_condemned_locked(struct store *s, const struct digest *object);
  * been published again. */
 int store_unlink_condemned(struct store *s, int rootfd,
 			   const struct digest *object);
+
+/* Gives the name of an object's file in `dirfd` to the synced file that `p` has
+ * open: 1, or 0 where somebody needs the object and may be replacing the file
+ * himself. */
+struct publish;
+int store_replace_resting(struct store *s, int dirfd,
+			  const struct digest *object, struct publish *p);
 
 /* Removes what is here of a sparse pack, unless an open tree reads it. Who
  * opens such a tree later begins it anew. */

@@ -18,6 +18,7 @@ struct store_tree {
 
 	struct store *store; /* constant, as all below */
 	struct catalog *catalog;
+	struct digest anchor; /* of its file, where it is folded; or zeros */
 	struct placement *placement;
 	bool foreign; /* the placement is believed only after a look */
 	/* One for each pack of the placement, opened when first needed; each

@@ -106,6 +106,9 @@ const struct command cmd_gc = {
 		"least recently. Entries that are pinned, mounted, needed by "
 		"changes that were kept, or younger than store.grace stay.\n"
 		"\n"
+		"Catalogs of entries that are not the newest of their name or "
+		"branch are folded first: they take what they differ by.\n"
+		"\n"
 		"The daemon does the same by itself, when the store is over a "
 		"limit and when nobody uses it. Limits that were changed in a "
 		"file count for the next daemon.",

@@ -77,6 +77,28 @@ static int sync_fd(int fd, const char *point)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
+int publish_sync(struct publish *p)
+{
+	return sync_fd(p->fd, "publish.sync");
+}
+
+int publish_rename_at(struct publish *p, int dirfd, const char *final)
+{
+	int r = fault_check("publish.rename");
+
+	if (r < 0)
+		return r;
+	if (renameat(p->dirfd, p->name, dirfd, final) < 0)
+		return -errno;
+	p->name[0] = '\0';
+	return 0;
+}
+
+int publish_sync_dir(int dirfd)
+{
+	return sync_fd(dirfd, "publish.dirsync");
+}
+
 int publish_commit(struct publish *p, const char *final)
 {
 	return publish_commit_at(p, p->dirfd, final);
@@ -93,28 +115,15 @@ int publish_commit_at(struct publish *p, int dirfd, const char *final)
 	dir = open_dir(dirfd);
 	if (dir < 0)
 		return -errno;
-	r = sync_fd(p->fd, "publish.sync");
-	if (r < 0)
-		return r;
-	r = fault_check("publish.rename");
-	if (r < 0)
-		return r;
-	if (renameat(p->dirfd, p->name, dir, final) < 0)
-		return -errno;
-	p->name[0] = '\0';
-	return sync_fd(dir, "publish.dirsync");
+	r = publish_sync(p);
+	if (r == 0)
+		r = publish_rename_at(p, dir, final);
+	return r < 0 ? r : publish_sync_dir(dir);
 }
 
 int publish_commit_unsynced(struct publish *p, const char *final)
 {
-	int r = fault_check("publish.rename");
-
-	if (r < 0)
-		return r;
-	if (renameat(p->dirfd, p->name, p->dirfd, final) < 0)
-		return -errno;
-	p->name[0] = '\0';
-	return 0;
+	return publish_rename_at(p, p->dirfd, final);
 }
 
 void publish_release(struct publish *p)

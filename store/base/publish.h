@@ -44,6 +44,13 @@ int publish_commit(struct publish *p, const char *final);
 /* As publish_commit(), into another directory of the same file system. */
 int publish_commit_at(struct publish *p, int dirfd, const char *final);
 
+/* The three steps of publish_commit_at(), where something has to be looked at
+ * between them: the bytes are durable, they have their name in `dirfd` (opened
+ * for reading), the name is durable. */
+int publish_sync(struct publish *p);
+int publish_rename_at(struct publish *p, int dirfd, const char *final);
+int publish_sync_dir(int dirfd);
+
 /* Without the two fsyncs: after a crash of the machine the file may be gone
  * or damaged, which is fine for what carries a checksum and can be had
  * again. */

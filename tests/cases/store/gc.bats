@@ -82,6 +82,39 @@ limit() {
 	[ -z "$(find "$XDG_CACHE_HOME"/larder/v1/{packs,catalogs,placements} -type f)" ]
 }
 
+@test "older versions are folded, and are what they were" {
+	require_fuse
+	mkdir from m
+	for i in {1..400}; do
+		echo "$i" >"from/file$i"
+	done
+	for key in aaaaaa bbbbbb cccccc dddddd; do
+		echo "$key" >from/file7
+		larder import -q from --name app --key "$key"
+		cp -a from "$key"
+	done
+	run_json gc
+	[ "$(json .folded_catalogs)" = 3 ]
+	[ "$(json '.before.bytes > .after.bytes')" = true ]
+	[ "$(head -qc 7 "$XDG_CACHE_HOME"/larder/v1/catalogs/*/* |
+		grep -o LARDFLD | wc -l)" = 3 ]
+	kill_worker
+	for key in aaaaaa bbbbbb cccccc; do
+		larder mount -q "app@$key" m
+		diff -r "$key" m
+		larder umount -q m
+	done
+	run_json verify
+	[ "$(json '.damaged | length')" = 0 ]
+	# The oldest one's catalog is needed by the others.
+	larder rm -q app@aaaaaa
+	run_json gc
+	[ "$(json .removed_catalogs)" = 0 ]
+	larder daemon stop -q
+	larder materialize -q app@bbbbbb out
+	diff -r bbbbbb out
+}
+
 @test "young entries stay" {
 	entry aaaaaa
 	larder daemon stop -q
