@@ -9,7 +9,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 
-#include "control_internal.h"
+#include "control_again.h"
 
 /* ---- gc */
 
@@ -95,8 +95,15 @@ static json_t *entry_result(const struct entry *e)
 static int method_rm(struct control_call *call, json_t **ret_result)
 {
 	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	json_t *gone;
 	int r = control_find_entry(call, &e);
 
+	if (r == -ENOENT && control_again_removed(call, &gone)) {
+		*ret_result = json_pack("{s:o}", "entry", gone);
+		return 0;
+	}
+	if (r == 0)
+		r = control_again_rm(call, &e);
 	if (r < 0)
 		return r;
 	r = gc_remove_entry(call->config->store, &e);

@@ -12,6 +12,7 @@
 #include "store/base/log.h"
 #include "store/lazy.h"
 
+#include "control_again.h"
 #include "control_remote.h"
 #include "upper_loss.h"
 
@@ -205,7 +206,10 @@ static int method_mount(struct control_call *call, json_t **ret_result)
 	if (dir[0] != '/')
 		return mounts_fail(&call->err, -EINVAL, 2,
 				   "the directory must be absolute");
-	if (control_flag(call, "empty"))
+	if ((control_flag(call, "empty") || control_flag(call, "adopt")) &&
+	    control_again_mount(call, dir, &opt, &mnt))
+		r = 0;
+	else if (control_flag(call, "empty"))
 		r = mounts_mount(call->config->mounts, dir, NULL, &opt, &mnt,
 				 &call->err);
 	else if (control_flag(call, "adopt"))
@@ -248,6 +252,8 @@ static int method_umount(struct control_call *call, json_t **ret_result)
 				  control_flag(call, "discard"), &kept,
 				  &call->err);
 	}
+	if (r == -ENOENT && control_again_umount(call, dir, &kept))
+		r = 0;
 	if (r == 0)
 		*ret_result = json_pack("{s:b, s:b}", "kept", kept,
 					"over_files", over_files);
@@ -276,6 +282,8 @@ static int method_resume(struct control_call *call, json_t **ret_result)
 	}
 	r = mounts_resume(call->config->mounts, which, control_add_mount, list,
 			  &call->err);
+	if (r == -ENOENT && control_again_resume(call, which, list))
+		r = 0;
 	if (r == 0)
 		*ret_result = json_pack("{s:O}", "mounts", list);
 	return r;

@@ -13,6 +13,7 @@
 #include "store/base/clock.h"
 #include "store/base/log.h"
 
+#include "control_again.h"
 #include "control_trust.h"
 
 /* --- the tiers of a call --- */
@@ -360,12 +361,20 @@ static int method_rm_remote(struct control_call *call, json_t **ret_result)
 	_cleanup_entry_ struct entry e = ENTRY_INIT;
 	_cleanup_json_ json_t *tiers = json_array();
 	char why[TIER_WHY_MAX] = "";
+	json_t *gone;
 	int r = open_for(call, CHAIN_WRITE, &cr);
 
 	cr.remote.why = why;
 	cr.remote.trust = NULL; /* what nobody has signed may go, too */
 	if (r == 0)
 		r = find_remote(call, &cr, &e);
+	if (r == -ENOENT && control_again_removed(call, &gone)) {
+		*ret_result =
+			json_pack("{s:o, s:O}", "entry", gone, "tiers", tiers);
+		return 0;
+	}
+	if (r == 0)
+		r = control_again_rm(call, &e);
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < chain_count(cr.chain); i++) {

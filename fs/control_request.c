@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/fault.h"
 #include "store/base/log.h"
 
 #include "control_internal.h"
@@ -129,6 +130,7 @@ int control_serve(const struct control_config *config, struct rpc *rpc,
 	r = call_method(&call,
 			json_string_value(json_object_get(request, "method")),
 			&result);
+	(void)fault_check("control.answer");
 	if (r < 0)
 		return send_error(rpc, id, &call.err);
 	r = send_result(rpc, id, result);

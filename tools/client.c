@@ -331,6 +331,7 @@ int client_call(struct client *c, const char *method, json_t *params,
 		r = connect_rpc(c, ret_failure);
 		if (r < 0)
 			return r;
+		json_object_set_new(params, "again", json_true());
 		r = exchange(c, request, fds, nfds, &message);
 	}
 	if (r == -EMSGSIZE)

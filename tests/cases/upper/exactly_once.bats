@@ -99,3 +99,71 @@ dies() {
 	same_shape plain m
 	[ "$(larder status --json | jq '.mounts | length')" -eq 1 ]
 }
+
+is_gone() {
+	! kill -0 "$1" 2>/dev/null
+}
+
+# unanswered LARDER-ARGUMENT...: the worker dies when it has done what the command
+# asks for; the next one is asked again. Each dies at its third answer.
+unanswered() {
+	larder daemon stop -q
+	LARDER_FAULT=control.answer:3:kill larder list -q >/dev/null
+	supervisor=$(larder status --json | jq .pid)
+	run larder "$@"
+	kill "$supervisor"
+	wait_until is_gone "$supervisor"
+	[ "$(deaths)" -eq 1 ]
+	: >"$log"
+}
+
+@test "a command whose answer was lost is not done twice" {
+	larder umount -q --discard m
+	unset LARDER_FAULT
+	: >"$log"
+	larder import -q plain --name other --key one
+	larder import -q plain --name other --key two
+
+	unanswered mount --empty m
+	[ "$status" -eq 0 ]
+	larder mount -q --empty m
+	echo new >m/file
+	unanswered umount m
+	[ "$status" -eq 0 ]
+	unanswered mount --resume m
+	[ "$status" -eq 0 ]
+	larder mount -q --resume m
+	[ "$(cat m/file)" = new ]
+	larder umount -q m
+	unanswered rm other@one
+	[ "$status" -eq 0 ]
+	[ "$(larder list --json | jq -r '[.entries[] |
+		select(.name == "other").key] | join(" ")')" = two ]
+}
+
+@test "an umount whose answer was lost says what became of the changes" {
+	larder umount -q --discard m
+	larder daemon stop -q
+	: >"$log"
+	export LARDER_FAULT=control.answer:2:kill
+	larder mount -q --empty m
+	echo new >m/file
+	run larder umount m
+	[ "$status" -eq 0 ]
+	[[ $output == *"its changes are kept"* ]]
+	[ "$(deaths)" -eq 1 ]
+	[ -z "$(ls -A m)" ]
+}
+
+@test "what may name another entry when it is asked again is not removed" {
+	larder umount -q --discard m
+	unset LARDER_FAULT
+	: >"$log"
+	larder import -q plain --name other --key one
+	larder import -q plain --name other --key two
+	unanswered rm other@latest
+	[ "$status" -eq 1 ]
+	[[ $output == *"may name another entry now"* ]]
+	[ "$(larder list --json | jq -r '[.entries[] |
+		select(.name == "other").key] | join(" ")')" = one ]
+}
