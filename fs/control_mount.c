@@ -15,6 +15,7 @@
 #include "control_again.h"
 #include "control_remote.h"
 #include "upper_loss.h"
+#include "view_all.h"
 
 static void add_requests(void *arg, const char *opcode, uint64_t count)
 {
@@ -53,6 +54,18 @@ static json_t *loss_json(const struct upper_loss *loss)
 			 "more", loss->more);
 }
 
+/* Of a mount of all entries: how much of them the kernel has. */
+static json_t *all_json(struct view_all *all)
+{
+	struct view_all_stats stats;
+
+	if (!all)
+		return json_null();
+	view_all_stats(all, &stats);
+	return json_pack("{s:I, s:I}", "entries", (json_int_t)stats.entries,
+			 "files", (json_int_t)stats.files);
+}
+
 json_t *control_mount_json(struct mount *mnt)
 {
 	_cleanup_entry_ struct entry e = ENTRY_INIT;
@@ -80,6 +93,7 @@ json_t *control_mount_json(struct mount *mnt)
 	json_object_set_new(j, "entry",
 			    has_entry ? json_sprintf("%s@%s", e.name, e.key) :
 					json_null());
+	json_object_set_new(j, "all", all_json(mount_all(mnt)));
 	json_object_set_new(j, "namespace",
 			    has_entry ? json_string(e.namespace) : json_null());
 	json_object_set_new(j, "tenant",
@@ -164,6 +178,39 @@ static int mount_entry_at(struct control_call *call, const char *dir,
 					  ret_mount, &call->err);
 }
 
+static bool is_all_there(struct control_call *call, const char *dir,
+			 const char *tenant, struct mount **ret_mount)
+{
+	_cleanup_mount_ struct mount *mnt = NULL;
+	struct mounts_options opt;
+	struct mounts_error ignored;
+
+	if (mounts_find(call->config->mounts, dir, &mnt, &ignored) < 0)
+		return false;
+	mount_get_options(mnt, &opt);
+	if (!opt.all || strcmp(opt.all, tenant) != 0)
+		return false;
+	*ret_mount = steal_ptr(&mnt);
+	return true;
+}
+
+/* Every entry of the call's tenant, whatever the mode says: read-only. */
+static int mount_all_at(struct control_call *call, const char *dir,
+			struct mounts_options *opt, bool *ret_reused,
+			struct mount **ret_mount)
+{
+	const char *namespace;
+	int r = control_scope(call, &opt->all, &namespace);
+
+	if (r < 0)
+		return r;
+	opt->read_only = true;
+	*ret_reused = is_all_there(call, dir, opt->all, ret_mount);
+	return *ret_reused ? 0 :
+			     mounts_mount(call->config->mounts, dir, NULL, opt,
+					  ret_mount, &call->err);
+}
+
 static int mount_files_of(struct control_call *call, const char *dir,
 			  struct mounts_options *opt, struct mount **ret_mount)
 {
@@ -206,8 +253,10 @@ static int method_mount(struct control_call *call, json_t **ret_result)
 	if (dir[0] != '/')
 		return mounts_fail(&call->err, -EINVAL, 2,
 				   "the directory must be absolute");
-	if ((control_flag(call, "empty") || control_flag(call, "adopt")) &&
-	    control_again_mount(call, dir, &opt, &mnt))
+	if (control_flag(call, "all"))
+		r = mount_all_at(call, dir, &opt, &reused, &mnt);
+	else if ((control_flag(call, "empty") || control_flag(call, "adopt")) &&
+		 control_again_mount(call, dir, &opt, &mnt))
 		r = 0;
 	else if (control_flag(call, "empty"))
 		r = mounts_mount(call->config->mounts, dir, NULL, &opt, &mnt,

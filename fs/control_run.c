@@ -183,6 +183,11 @@ static int judge(struct prepare *p, struct place *place)
 	_cleanup_entry_ struct entry current = ENTRY_INIT;
 	bool exact = strcmp(p->found.outcome, "exact") == 0;
 
+	if (mount_all(place->mnt))
+		return mounts_fail(&p->call->err, -EBUSY, 8,
+				   "%s shows all entries; larder umount it "
+				   "first, or name another directory",
+				   place->at->dir);
 	if (mount_entry(place->mnt, &current) == 0 && !same_name(p, &current))
 		return mounts_fail(&p->call->err, -EBUSY, 8,
 				   "%s is a mount of %s@%.12s; larder umount "

@@ -20,6 +20,7 @@
 #include "mounts_internal.h"
 #include "upper_trees.h"
 #include "used.h"
+#include "view_all.h"
 
 /* --- the view --- */
 
@@ -55,9 +56,9 @@ static struct used *open_used(const struct mount *mnt,
 	return used_open(mnt->dirfd, info.inodes, mnt->fresh);
 }
 
-static int make_source(const struct mount *mnt, struct lazy_source **ret_source)
+static int make_source(const struct mount *mnt, const struct entry *e,
+		       struct lazy_source **ret_source)
 {
-	const struct entry *e = &mnt->state.entry;
 	struct chain *chain = NULL;
 	char fault[TIERS_FAULT_MAX];
 	json_t *list = json_loads(mnt->state.tiers, 0, NULL);
@@ -78,15 +79,36 @@ static int make_source(const struct mount *mnt, struct lazy_source **ret_source)
  * tree may be had. Secrets are not kept: they come from files, commands and the
  * environment of the daemon; else tiers that need some are refused, until a
  * command names them again. */
-static void offer_tiers(const struct mount *mnt)
+static void offer_tiers(const struct mount *mnt, const struct entry *e)
 {
 	struct store *s = mnt->mounts->config.store;
-	struct lazy_source *src = store_find_source(s, &mnt->state.base);
+	struct lazy_source *src = store_find_source(s, &e->catalog);
 
-	if (!src && mnt->state.tiers && mnt->state.has_entry &&
-	    make_source(mnt, &src) == 0)
-		(void)store_offer_source(s, &mnt->state.base, src);
+	if (!src && mnt->state.tiers && make_source(mnt, e, &src) == 0)
+		(void)store_offer_source(s, &e->catalog, src);
 	lazy_source_unref(src);
+}
+
+static void offer_tiers_of(void *arg, const struct entry *e)
+{
+	offer_tiers(arg, e);
+}
+
+static int open_all(struct mount *mnt, bool adopt)
+{
+	const struct view_all_options o = {
+		.tenant = mnt->state.all,
+		.store = mnt->mounts->config.store,
+		.fetch = mnt->mounts->config.fetch,
+		.uid = mnt->state.uid,
+		.gid = mnt->state.gid,
+		.dirfd = mnt->dirfd,
+		.adopt = adopt,
+		.offer = offer_tiers_of,
+		.arg = mnt,
+	};
+
+	return view_all_open(&o, &mnt->all);
 }
 
 /* View and upper of a mount whose state is known; `adopt` where the kernel
@@ -108,7 +130,8 @@ static int open_view(struct mount *mnt, bool adopt, struct mounts_error *err)
 	int r;
 
 	if (mnt->state.has_base) {
-		offer_tiers(mnt);
+		if (mnt->state.has_entry)
+			offer_tiers(mnt, &mnt->state.entry);
 		r = store_tree_open(m->config.store, &mnt->state.base, &tree);
 		if (r < 0)
 			return tree_fail(mnt, r, err);
@@ -118,6 +141,8 @@ static int open_view(struct mount *mnt, bool adopt, struct mounts_error *err)
 	store_tree_unref(tree);
 	if (r < 0)
 		used_close(vo.used);
+	else if (mnt->state.all)
+		r = open_all(mnt, adopt);
 	if (r < 0)
 		return mounts_fail(err, r, 1,
 				   "the changes of %s cannot be opened: %s",
@@ -174,6 +199,7 @@ static int serve(struct mount *mnt, int fd, const void *init, size_t init_len)
 		.init = init,
 		.init_len = init_len,
 		.save_init = save_init,
+		.all = mnt->all,
 		.arg = mnt,
 		.blame = mnt->mounts->config.blame,
 		.id = strtoull(mnt->state.id, NULL, 16),
@@ -206,10 +232,11 @@ static int attach(struct mount *mnt, int *ret_fd, struct mounts_error *err)
 	int r;
 
 	desc = mount_state_text(s);
-	fsname =
-		s->has_entry ?
-			io_path("larder:%s@%s", s->entry.name, s->entry.key) :
-			io_path("larder:%s", s->has_base ? "adopted" : "empty");
+	fsname = s->has_entry ?
+			 io_path("larder:%s@%s", s->entry.name, s->entry.key) :
+			 io_path("larder:%s", s->all	  ? "all" :
+					      s->has_base ? "adopted" :
+							    "empty");
 	if (!desc || !fsname)
 		return mounts_fail(err, -ENOMEM, 1, "out of memory");
 	sm = (struct supervisor_mount){
@@ -279,7 +306,8 @@ static int fill_state(struct mount *mnt, const char *dir, const struct entry *e,
 		s->base = *opt->base;
 	}
 	s->tiers = opt->tiers ? strdup(opt->tiers) : NULL;
-	if (opt->tiers && !s->tiers)
+	s->all = opt->all ? strdup(opt->all) : NULL;
+	if ((opt->tiers && !s->tiers) || (opt->all && !s->all))
 		return -ENOMEM;
 	s->over_files = opt->over_files;
 	s->read_only = opt->read_only;

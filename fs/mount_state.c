@@ -32,6 +32,7 @@ void mount_state_release(struct mount_state *s)
 {
 	free(s->dir);
 	free(s->tiers);
+	free(s->all);
 	entry_release(&s->entry);
 	memset(s, 0, sizeof(*s));
 }
@@ -118,6 +119,8 @@ char *mount_state_text(const struct mount_state *s)
 					       json_null()) < 0 ||
 	    (s->over_files &&
 	     json_object_set_new(j, "over_files", json_true()) < 0) ||
+	    (s->all &&
+	     json_object_set_new(j, "all", json_string(s->all)) < 0) ||
 	    (s->tiers &&
 	     json_object_set_new(j, "tiers", json_loads(s->tiers, 0, NULL)) <
 		     0))
@@ -221,17 +224,18 @@ static int parse_fields(json_t *j, struct mount_state *s)
 {
 	int read_only, allow_other, suid_dev, stateful_open, over_files = 0;
 	json_int_t format, uid, gid, mounted, kept;
-	const char *id;
+	const char *id, *all = NULL;
 	json_t *dir, *tiers;
 
 	if (json_unpack(j,
-			"{s:I, s:s, s:o, s:b, s:b, s:b, s:b, s?b, s:I, s:I, "
-			"s:I, s:I}",
+			"{s:I, s:s, s:o, s:b, s:b, s:b, s:b, s?b, s?s, s:I, "
+			"s:I, s:I, s:I}",
 			"format", &format, "id", &id, "dir", &dir, "read_only",
 			&read_only, "allow_other", &allow_other, "suid_dev",
 			&suid_dev, "stateful_open", &stateful_open,
-			"over_files", &over_files, "uid", &uid, "gid", &gid,
-			"mounted_ns", &mounted, "kept_ns", &kept) < 0 ||
+			"over_files", &over_files, "all", &all, "uid", &uid,
+			"gid", &gid, "mounted_ns", &mounted, "kept_ns",
+			&kept) < 0 ||
 	    format != STATE_FORMAT || !mount_state_id_is_valid(id) || uid < 0 ||
 	    uid > UINT32_MAX || gid < 0 || gid > UINT32_MAX || mounted < 0 ||
 	    kept < 0 || !json_is_string(dir))
@@ -251,6 +255,11 @@ static int parse_fields(json_t *j, struct mount_state *s)
 	if (tiers && !json_is_array(tiers))
 		return -EBADMSG;
 	s->tiers = tiers ? json_dumps(tiers, JSON_COMPACT) : NULL;
+	if (all && (!key_is_valid(all) || !read_only))
+		return -EBADMSG;
+	s->all = all ? strdup(all) : NULL;
+	if (all && !s->all)
+		return -ENOMEM;
 	return s->dir && s->dir[0] == '/' && strlen(s->dir) < PATH_MAX ?
 		       0 :
 		       -EBADMSG;

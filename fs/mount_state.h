@@ -25,6 +25,7 @@ struct mount_state {
 	struct entry entry; /* what the mount stands for; no parts */
 	bool read_only, allow_other, suid_dev, stateful_open;
 	bool over_files; /* its directory holds files, beneath it */
+	char *all;	 /* the tenant all of whose entries it shows; or NULL */
 	uint32_t uid, gid;
 	char *tiers; /* JSON: where chunks may be had, no secrets; or NULL */
 	int64_t mounted_ns;

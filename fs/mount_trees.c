@@ -11,6 +11,7 @@
 #include "store/base/io.h"
 #include "store/base/log.h"
 
+#include "all_table.h"
 #include "mounts_internal.h"
 #include "upper_trees.h"
 
@@ -27,7 +28,10 @@ static int state_trees(const struct trees *t, const struct mount_state *s)
 
 	if (r == 0)
 		r = mount_state_open(t->mountsfd, s->id, &fd);
-	return r < 0 ? r : upper_trees(fd, t->each, t->arg);
+	if (r < 0)
+		return r;
+	return s->all ? all_table_each_open(fd, t->each, t->arg) :
+			upper_trees(fd, t->each, t->arg);
 }
 
 /* One whose description is damaged cannot be resumed. What goes on for other

@@ -20,6 +20,7 @@
 #include "store/base/log.h"
 
 #include "mounts_internal.h"
+#include "view_all.h"
 
 /* For a mount that is about to leave the table. */
 #define LEAVE_NS (INT64_C(10) * 1000000000)
@@ -231,6 +232,7 @@ static void mount_close(struct mount *mnt)
 	int r;
 
 	session_free(mnt->session);
+	view_all_close(mnt->all);
 	if (mnt->view) /* else it could not be opened */
 		view_close(mnt->view);
 	if (!mnt->drop)
@@ -339,6 +341,11 @@ int mount_acquire(struct mount *mnt, const char *what, struct mounts_error *err)
 	if (mnt->phase != MOUNT_SERVED)
 		return mounts_fail(err, -ENOENT, 1, "%s was just unmounted",
 				   mnt->state.dir);
+	if (mnt->state.all && strcmp(what, "umount") != 0)
+		return mounts_fail(err, -EROFS, 5,
+				   "%s shows all entries and has no changes of "
+				   "its own; mount one of them to do a %s",
+				   mnt->state.dir, what);
 	if (mnt->busy)
 		return mounts_fail(err, -EBUSY, 8,
 				   "%s is busy with a %s; wait for it to end",
@@ -397,6 +404,7 @@ void mount_get_options(const struct mount *mnt,
 		.suid_dev = s->suid_dev,
 		.stateful_open = s->stateful_open,
 		.over_files = s->over_files,
+		.all = s->all,
 		.uid = s->uid,
 		.gid = s->gid,
 	};
@@ -428,6 +436,11 @@ bool mount_base(const struct mount *mnt, struct digest *ret_catalog)
 struct view *mount_view(struct mount *mnt)
 {
 	return mnt->view;
+}
+
+struct view_all *mount_all(struct mount *mnt)
+{
+	return mnt->all;
 }
 
 struct session *mount_session(struct mount *mnt)

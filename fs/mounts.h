@@ -52,6 +52,9 @@ struct mounts_options {
 	/* Without an entry: what it lies on (borrowed); NULL: an empty base. */
 	const struct digest *base;
 	const char *tiers; /* JSON (tiers.h), borrowed; NULL: none */
+	/* Without an entry: all entries of this tenant (view_all.h; borrowed).
+	 * The mount's view is an empty one then. NULL: no such mount. */
+	const char *all;
 };
 
 int mounts_new(const struct mounts_config *config, struct mounts **ret_mounts);
@@ -135,6 +138,7 @@ int mount_entry(struct mount *mnt, struct entry *ret_entry);
 /* The catalog that the upper lies on; false: an empty base. */
 bool mount_base(const struct mount *mnt, struct digest *ret_catalog);
 struct view *mount_view(struct mount *mnt);
+struct view_all *mount_all(struct mount *mnt); /* NULL: not of all */
 struct session *mount_session(struct mount *mnt);
 void mount_get_options(const struct mount *mnt,
 		       struct mounts_options *ret_options);

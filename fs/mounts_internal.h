@@ -48,6 +48,7 @@ struct mount {
 	int dirfd;  /* the state directory */
 	bool fresh; /* ... was made for this mount */
 	struct view *view;
+	struct view_all *all; /* NULL: the view is what is shown */
 	struct session *session;
 };
 

@@ -10,11 +10,13 @@
 #define LARDER_FS_OPS_H
 
 #include <fuse_lowlevel.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "view.h"
+#include "view_all.h"
 
 /* Ten years, in seconds. */
 #define OPS_TIMEOUT 315360000.0
@@ -25,14 +27,16 @@
 /* What fuse_session_new() gets as its user data. Constant once INIT has been
  * answered. */
 struct ops_env {
-	struct view *view; /* borrowed */
-	bool no_open;	   /* zero-message open, of files */
-	bool no_opendir;   /* and of directories */
-	bool posix_acl;	   /* the kernel obeys ACLs */
+	struct view *view;    /* borrowed, as the next */
+	struct view_all *all; /* what is shown; NULL: it is `view` */
+	bool no_open;	      /* zero-message open, of files */
+	bool no_opendir;      /* and of directories */
+	bool posix_acl;	      /* the kernel obeys ACLs */
 };
 
-/* All operations but init. */
+/* All operations but init; of a view of all entries. */
 struct fuse_lowlevel_ops ops_table(void);
+struct fuse_lowlevel_ops ops_table_all(void);
 
 /* What libfuse 3.14 does not pass on of a request. */
 struct ops_extra {
@@ -52,6 +56,15 @@ struct view_cred ops_cred(fuse_req_t req);
 
 /* The calling thread's buffer of OPS_DATA_MAX bytes; NULL: no memory. */
 void *ops_buffer(void);
+
+/* Replies to a question with `size` bytes of room; `buf` holds the answer where
+ * `size` is not 0. */
+void ops_reply_value(fuse_req_t req, ssize_t n, const char *buf, size_t size);
+
+/* A read that may have to wait for a remote tier ends when its caller is
+ * interrupted, from _begin to _end; `flag` is false and lives as long. */
+void ops_interrupt_begin(fuse_req_t req, atomic_bool *flag);
+void ops_interrupt_end(fuse_req_t req);
 
 void ops_stat(const struct view_attr *attr, struct stat *ret_st);
 void ops_entry(const struct view_attr *attr, struct fuse_entry_param *ret_e);

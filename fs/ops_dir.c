@@ -10,6 +10,9 @@
 #include <linux/fuse.h>
 #include <string.h>
 
+/* As libfuse says it: 0 would be a name that is gone. */
+#define UNKNOWN_INO 0xffffffffu
+
 struct listing {
 	fuse_req_t req;
 	char *buf;
@@ -43,6 +46,8 @@ static size_t listing_put(struct listing *l, const char *name,
 	size_t left = l->size - l->len;
 
 	ops_entry(attr, &e);
+	if (attr->ino == 0)
+		e.attr.st_ino = UNKNOWN_INO;
 	if (!l->plus)
 		return fuse_add_direntry(l->req, at, left, name, &e.attr, next);
 	/* The kernel takes no reference to these and ignores attributes
@@ -70,8 +75,26 @@ static int listing_add(void *arg, const char *name, size_t len,
 	return 0;
 }
 
+static int listing_read(struct listing *l, fuse_ino_t ino, off_t off)
+{
+	const struct ops_env *env = ops_env(l->req);
+
+	return env->all ? view_all_readdir(env->all, ino, off, l->plus,
+					   listing_add, l) :
+			  view_readdir(env->view, ino, off, l->plus,
+				       listing_add, l);
+}
+
+static void forget(const struct ops_env *env, uint64_t ino)
+{
+	if (env->all)
+		view_all_forget(env->all, ino, 1);
+	else
+		view_forget(env->view, ino, 1);
+}
+
 /* A listing that did not arrive gives its references back. */
-static void listing_forget(struct view *view, const struct listing *l)
+static void listing_forget(const struct ops_env *env, const struct listing *l)
 {
 	size_t off = 0;
 
@@ -80,7 +103,7 @@ static void listing_forget(struct view *view, const struct listing *l)
 
 		memcpy(&d, l->buf + off, sizeof(d));
 		if (d.entry_out.nodeid != 0)
-			view_forget(view, d.entry_out.nodeid, 1);
+			forget(env, d.entry_out.nodeid);
 		off += FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET_DIRENTPLUS +
 					 d.dirent.namelen);
 	}
@@ -89,7 +112,7 @@ static void listing_forget(struct view *view, const struct listing *l)
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		 bool plus)
 {
-	struct view *view = ops_view(req);
+	const struct ops_env *env = ops_env(req);
 	struct listing l = { .req = req, .buf = ops_buffer(), .plus = plus };
 	int r;
 
@@ -98,14 +121,14 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		return;
 	}
 	l.size = size < OPS_DATA_MAX ? size : OPS_DATA_MAX;
-	r = view_readdir(view, ino, off, plus, listing_add, &l);
+	r = listing_read(&l, ino, off);
 	if (r < 0) {
-		listing_forget(view, &l);
+		listing_forget(env, &l);
 		ops_reply(req, r);
 		return;
 	}
 	if (fuse_reply_buf(req, l.buf, l.len) < 0)
-		listing_forget(view, &l);
+		listing_forget(env, &l);
 }
 
 void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,

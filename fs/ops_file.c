@@ -32,20 +32,29 @@ static void set_interrupted(fuse_req_t req, void *flag)
 	atomic_store((atomic_bool *)flag, true);
 }
 
-/* A read that may have to wait for a remote tier ends when its caller is
- * interrupted. libfuse calls back under the request's lock, so not any more
- * once the function is taken away. */
+void ops_interrupt_begin(fuse_req_t req, atomic_bool *flag)
+{
+	fuse_req_interrupt_func(req, set_interrupted, flag);
+	fetch_set_interrupt(flag);
+}
+
+/* libfuse calls back under the request's lock, so not any more once the
+ * function is taken away. */
+void ops_interrupt_end(fuse_req_t req)
+{
+	fetch_set_interrupt(NULL);
+	fuse_req_interrupt_func(req, NULL, NULL);
+}
+
 static ssize_t read_interruptible(fuse_req_t req, fuse_ino_t ino, void *buf,
 				  size_t size, off_t off)
 {
 	atomic_bool flag = false;
 	ssize_t n;
 
-	fuse_req_interrupt_func(req, set_interrupted, &flag);
-	fetch_set_interrupt(&flag);
+	ops_interrupt_begin(req, &flag);
 	n = view_read(ops_view(req), ino, buf, size, off);
-	fetch_set_interrupt(NULL);
-	fuse_req_interrupt_func(req, NULL, NULL);
+	ops_interrupt_end(req);
 	return n;
 }
 

@@ -28,9 +28,7 @@ static int kill_flag(fuse_req_t req, fuse_ino_t ino, const char *name)
 	return VIEW_XATTR_KILL_SGID;
 }
 
-/* Replies to a question with `size` bytes of room; `buf` holds the answer
- * where `size` is not 0. */
-static void reply_value(fuse_req_t req, ssize_t n, const char *buf, size_t size)
+void ops_reply_value(fuse_req_t req, ssize_t n, const char *buf, size_t size)
 {
 	if (n < 0)
 		ops_reply(req, n);
@@ -64,9 +62,9 @@ void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	else if (size > 0 && !buf)
 		ops_reply(req, -ENOMEM);
 	else
-		reply_value(req,
-			    view_getxattr(ops_view(req), ino, name, buf, room),
-			    buf, size);
+		ops_reply_value(
+			req, view_getxattr(ops_view(req), ino, name, buf, room),
+			buf, size);
 }
 
 void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
@@ -78,10 +76,10 @@ void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	if (size > 0 && !buf)
 		ops_reply(req, -ENOMEM);
 	else
-		reply_value(req,
-			    view_listxattr(ops_view(req), ino, trusted, buf,
-					   room),
-			    buf, size);
+		ops_reply_value(req,
+				view_listxattr(ops_view(req), ino, trusted, buf,
+					       room),
+				buf, size);
 }
 
 void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)

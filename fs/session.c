@@ -152,6 +152,9 @@ static void session_init(void *userdata, struct fuse_conn_info *conn)
 	struct session *s = userdata;
 
 	conn->want = conn->capable & CAPS_ON;
+	/* Of a file, where it is shown is not known. */
+	if (s->env.all)
+		conn->want &= ~FUSE_CAP_EXPORT_SUPPORT;
 	conn->max_background = MAX_BACKGROUND;
 	conn->congestion_threshold = CONGESTION_THRESHOLD;
 	s->env.posix_acl = conn->want & FUSE_CAP_POSIX_ACL;
@@ -351,7 +354,8 @@ static void session_set_log(void)
 static int session_new_fuse(struct session *s, int fd)
 {
 	static pthread_once_t log_once = PTHREAD_ONCE_INIT;
-	struct fuse_lowlevel_ops ops = ops_table();
+	struct fuse_lowlevel_ops ops = s->env.all ? ops_table_all() :
+						    ops_table();
 	char name[] = "larder";
 	char *argv[] = { name, NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
@@ -411,6 +415,7 @@ int session_start(int fd, struct view *view, const struct session_options *opt,
 		return -ENOMEM;
 	session_counts_begin(&s->counts);
 	s->env.view = view;
+	s->env.all = opt->all;
 	s->stateful_open = opt->stateful_open;
 	s->save_init = opt->save_init;
 	s->arg = opt->arg;

@@ -33,7 +33,9 @@ struct session_options {
 	void (*save_init)(void *arg, const void *init, size_t len);
 	void *arg;
 	struct blame *blame; /* borrowed; NULL: none (blame.h) */
-	uint64_t id;	     /* of the mount, in it */
+	/* Borrowed; is shown in place of `view`, which is an empty one then. */
+	struct view_all *all;
+	uint64_t id; /* of the mount, in it */
 };
 
 /* `fd` is taken over. `view` is borrowed until session_free(). Starts to

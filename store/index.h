@@ -132,6 +132,10 @@ int index_each_entry(struct index *ix, const char *tenant,
 int index_put_collected(struct index_batch *b, int64_t ns);
 int index_get_collected(struct index *ix, int64_t *ret_ns);
 
+/* When an entry was added, replaced or removed last, or the index opened (ns
+ * since 1970); two changes never have the same. */
+int64_t index_entries_changed_ns(struct index *ix);
+
 /* What an entry's record is filed under; borrowed strings. */
 struct index_name {
 	const char *tenant, *namespace, *name, *key;

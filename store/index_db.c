@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "index_db_internal.h"
 
@@ -16,7 +17,8 @@
 struct index_batch {
 	struct index *ix;
 	rocksdb_writebatch_t *batch;
-	int err; /* sticky */
+	int err;      /* sticky */
+	bool entries; /* changes some */
 };
 
 /* Reading */
@@ -153,6 +155,7 @@ int index_batch_begin(struct index *ix, struct index_batch **ret_batch)
 		return -ENOMEM;
 	b->ix = ix;
 	b->err = 0;
+	b->entries = false;
 	b->batch = rocksdb_writebatch_create();
 	*ret_batch = b;
 	return 0;
@@ -171,6 +174,24 @@ static int write_once(struct index_batch *b, bool sync,
 	return err ? index_error(ix, err) : 0;
 }
 
+/* Later than any change before, whatever the clock says. */
+static void note_change(struct index *ix)
+{
+	int64_t now = clock_wall_ns(), last;
+
+	last = atomic_load(&ix->entries_changed_ns);
+	do {
+		if (now <= last)
+			now = last + 1;
+	} while (!atomic_compare_exchange_weak(&ix->entries_changed_ns, &last,
+					       now));
+}
+
+int64_t index_entries_changed_ns(struct index *ix)
+{
+	return atomic_load(&ix->entries_changed_ns);
+}
+
 int index_batch_commit(struct index_batch *b, bool sync)
 {
 	unsigned generation = 0;
@@ -184,6 +205,8 @@ int index_batch_commit(struct index_batch *b, bool sync)
 		if (r < 0 && index_reopen(b->ix, generation) == 0)
 			r = write_once(b, sync, &generation);
 	}
+	if (r == 0 && b->entries)
+		note_change(b->ix);
 	index_batch_abort(b);
 	return r;
 }
@@ -217,6 +240,7 @@ void index_db_put(struct index_batch *b, enum index_cf cf,
 		return;
 	rocksdb_writebatch_put_cf(b->batch, b->ix->cfs[cf], key->data, key->len,
 				  value->data, value->len);
+	b->entries |= cf == INDEX_CF_ENTRIES;
 	index_unuse(&b->ix);
 }
 
@@ -227,5 +251,6 @@ void index_db_delete(struct index_batch *b, enum index_cf cf,
 		return;
 	rocksdb_writebatch_delete_cf(b->batch, b->ix->cfs[cf], key->data,
 				     key->len);
+	b->entries |= cf == INDEX_CF_ENTRIES;
 	index_unuse(&b->ix);
 }

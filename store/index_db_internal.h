@@ -15,6 +15,7 @@
 
 #include <pthread.h>
 #include <rocksdb/c.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "index_db.h"
@@ -29,6 +30,7 @@ struct index {
 	rocksdb_column_family_handle_t *cfs[INDEX_CF_COUNT]; /* lock */
 	bool read_only;	     /* lock; it could not be opened for writing */
 	unsigned generation; /* lock; how often it was opened again */
+	_Atomic int64_t entries_changed_ns;
 };
 
 /* Frees `text`, RocksDB's; says it and gives its errno. */

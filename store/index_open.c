@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/le.h"
 #include "base/log.h"
@@ -372,6 +373,7 @@ int index_open(const char *path, struct index **ret_index)
 		index_free(ix);
 		return r;
 	}
+	atomic_store(&ix->entries_changed_ns, clock_wall_ns());
 	*ret_index = ix;
 	return 0;
 }

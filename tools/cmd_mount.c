@@ -85,7 +85,8 @@ static void say_mounted(const json_t *mount)
 
 	format_bytes((uint64_t)field_number(mount, "upper_bytes"), changes);
 	out_note("%s mounted at %s, %s%s%s%s",
-		 *entry				 ? format_entry(entry, text) :
+		 *entry ? format_entry(entry, text) :
+		 json_is_object(json_object_get(mount, "all")) ? "all entries" :
 		 field_flag(mount, "over_files") ? "what was there" :
 						   "empty tree",
 		 dir ? dir : "?", field_text(mount, "mode"),
@@ -124,8 +125,11 @@ static int mount_at(const struct args *args, const char *dir)
 	if (args->fill)
 		json_object_set_new(params, "fill", json_true());
 	json_object_set_new(params, "dir", rpc_string(path, strlen(path)));
-	if (args->empty || args->adopt)
-		json_object_set_new(params, args->empty ? "empty" : "adopt",
+	if (args->empty || args->adopt || args->all)
+		json_object_set_new(params,
+				    args->empty ? "empty" :
+				    args->adopt ? "adopt" :
+						  "all",
 				    json_true());
 	else
 		json_object_set_new(params, "entry",
@@ -169,11 +173,12 @@ static int resume(const struct args *args)
 
 static int run(const struct args *args)
 {
-	unsigned wanted = args->empty || args->adopt ? 1 : 2;
+	unsigned wanted = args->empty || args->adopt || args->all ? 1 : 2;
 
-	if (args->empty + args->adopt + args->resume > 1)
+	if (args->empty + args->adopt + args->all + args->resume > 1)
 		return out_error(EXIT_USAGE,
-				 "mount: either --empty, --adopt or --resume");
+				 "mount: either --empty, --adopt, --all or "
+				 "--resume");
 	if (args->resume && args->count > 1)
 		return out_error(EXIT_USAGE,
 				 "mount --resume takes one DIR, or none for "
@@ -190,6 +195,7 @@ static int run(const struct args *args)
 			args->empty ? "mount --empty takes one DIR" :
 			args->adopt ? "mount --adopt takes one DIR, "
 				      "whose files are the base" :
+			args->all   ? "mount --all takes one DIR" :
 				      "mount takes ENTRY and DIR: larder "
 				      "mount ENTRY DIR");
 	return mount_at(args, args->operands[wanted - 1]);
@@ -208,6 +214,9 @@ static const struct option_def options[] = {
 	{ "adopt", 0, OPTION_FLAG, NULL, offsetof(struct args, adopt),
 	  "Mount what DIR holds, over it: its own files stay beneath as they "
 	  "are, and what is written goes to the mount." },
+	{ "all", 0, OPTION_FLAG, NULL, offsetof(struct args, all),
+	  "Mount every entry of the store, read-only, as "
+	  "DIR/NAMESPACE/NAME/KEY: one mount for all jobs of a host." },
 	{ "fill", 0, OPTION_FLAG, NULL, offsetof(struct args, fill),
 	  "Fetch all of the entry's files from the remote tiers, in the "
 	  "background, while the mount is used." },
@@ -222,6 +231,7 @@ const struct command cmd_mount = {
 	.summary = "mount an entry at a directory",
 	.synopsis = "[-o OPTIONS] ENTRY DIR\n[-o OPTIONS] --empty DIR\n"
 		    "[-o OPTIONS] --adopt DIR\n"
+		    "[-o OPTIONS] --all DIR\n"
 		    "--resume [DIR]",
 	.description =
 		"Mounts an entry at DIR, which must exist and be empty. What "

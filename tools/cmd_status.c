@@ -91,7 +91,8 @@ static void print_mount(const json_t *mount, bool verbose)
 	fputs("mount    ", stdout);
 	format_name(stdout, json_object_get(mount, "dir"));
 	printf("\n         %s, %s",
-	       *entry			       ? format_entry(entry, text) :
+	       *entry ? format_entry(entry, text) :
+	       json_is_object(json_object_get(mount, "all")) ? "all entries" :
 	       field_flag(mount, "over_files") ? "what was there" :
 						 "empty tree",
 	       field_text(mount, "mode"));
