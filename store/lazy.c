@@ -22,7 +22,7 @@
 static const unsigned running_max[LAZY_PRIORITIES] = {
 	[LAZY_WANTED] = LAZY_THREADS,
 	[LAZY_AHEAD] = 6,
-	[LAZY_LEARNT] = 4,
+	[LAZY_LEARNT] = 6,
 	[LAZY_FILL] = 3,
 };
 

@@ -4,7 +4,8 @@
  *
  *	lazy.c		the threads and queues of a store
  *	lazy_totals.c	what all trees have counted
- *	lazy_tree.c	a tree's chunks by position, first reads, readahead
+ *	lazy_tree.c	a tree, and its chunks by position
+ *	lazy_ahead.c	what a read brings besides its own chunk
  *	lazy_pack.c	a tree's packs: here, sparse, or not yet begun
  *	lazy_read.c	the reader's side: looking here, asking, waiting
  *	lazy_here.c	what is on this machine, without reading it
@@ -31,7 +32,7 @@
 #define LAZY_GAP_MAX \
 	(16u << 10) /* bytes of others' chunks that are taken along */
 #define LAZY_BACK_MAX \
-	(128u << 10) /* bytes that end with the frame that is waited for */
+	(64u << 10) /* bytes that end with the frame that is waited for */
 #define LAZY_CELL_BYTES (64u << 10) /* of a pack, what readahead looks at */
 
 enum lazy_state {
@@ -91,7 +92,7 @@ struct lazy_pack {
 	uint32_t missing;	    /* frames of the tree, once SPARSE */
 	bool finishing;		    /* or tried in vain */
 	bool distrusted;	    /* the whole pack that is here is damaged */
-	uint8_t *cells;		    /* the lock: whether one was read from */
+	uint8_t *cells;		    /* the lock: enum cell */
 	uint32_t n_cells;
 	_Atomic(struct pack *) reader; /* of `file`, once there is one */
 };
@@ -230,6 +231,8 @@ int lazy_tree_prepare(struct lazy_tree *lt);
 int lazy_loc(const struct lazy_tree *lt, uint32_t pos,
 	     struct placement_loc *ret_loc);
 
+/* --- lazy_ahead.c --- */
+
 /* A chunk was read for the first time; without the lock. _early: by who waited
  * for it. */
 void lazy_touch(struct lazy_tree *lt, uint32_t chunk);
@@ -247,8 +250,12 @@ uint32_t lazy_run_around(const struct lazy_tree *lt, uint32_t pos,
 			 uint32_t bytes, uint32_t *ret_first);
 
 /* With the lock held: how many bytes are asked for where a read of this
- * position has to wait. */
+ * position has to wait, in the request that brings it. */
 uint32_t lazy_window(const struct lazy_tree *lt, uint32_t pos);
+
+/* With the lock held: asks for more of what is around the position, for which a
+ * read waits now. */
+void lazy_spread(struct lazy_tree *lt, uint32_t pos);
 
 /* --- lazy_pack.c --- */
 

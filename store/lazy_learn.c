@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "record.h"
 
-#define LEARNT_BYTES (256u << 10) /* of one request */
+#define LEARNT_BYTES (512u << 10) /* of one request */
 
 /* --- requests --- */
 

@@ -157,6 +157,7 @@ static struct lazy_job *ask(struct lazy_tree *lt, uint32_t chunk, uint32_t pack)
 	}
 	end = lazy_run_around(lt, pos, lazy_window(lt, pos), &first);
 	job = lazy_submit(lt, LAZY_RANGE, LAZY_WANTED, pack, first, end);
+	lazy_spread(lt, pos);
 	ask_record(lt);
 	return job;
 }

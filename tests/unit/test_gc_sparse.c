@@ -128,8 +128,7 @@ static void entries_go_where_that_is_not_enough(void **state)
 	assert_int_equal(read_chunk(g, 0), 0);
 	tree_close(g);
 	use_at(&g->at, "k1", clock_wall_ns() + 1000000000);
-	assert_int_equal(
-		collect(&g->at, bytes_now(&g->at) - 900000).removed_entries, 1);
+	assert_int_equal(collect(&g->at, OWN_BYTES / 2).removed_entries, 1);
 	assert_int_equal(sparse_files(g), 0);
 	assert_false(has_entry(&g->at, "k2"));
 }

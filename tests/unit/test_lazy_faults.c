@@ -48,7 +48,9 @@ static void build_init(struct build *b, struct remotes *rs)
 
 	*b = (struct build){ .rs = rs };
 	make_text_files(from, 60);
+	/* What a read of the first chunk brings ends before the last one. */
 	write_noise(from, "noise", 700000, 7);
+	write_noise(from, "noise-2", 700000, 8);
 	catalog = import_dir(rs->f, from, "k1").catalog;
 	close(from);
 	b->there = open_tree(rs->f, &catalog);
