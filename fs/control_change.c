@@ -127,26 +127,40 @@ static bool is_committed(struct mount *mnt, struct entry *ret_entry)
 }
 
 /*
- * A mount that was committed since stands for what was committed, and goes
- * back to that: its upper still describes the way there from the old base, so
- * it is mounted anew. Takes the reference over, since an unmount waits for
- * the last one.
+ * Takes the mount away and mounts it anew. One that was committed since stands
+ * for what was committed, and goes back to that: its upper still describes the way
+ * there from the old base. And of files that the kernel writes back it keeps
+ * sizes and times as its own, whatever is said of them. Takes the reference over,
+ * since an unmount waits for the last one.
  */
-static int reset_committed(struct control_call *call, struct mount *mnt,
-			   const struct entry *e)
+static int reset_anew(struct control_call *call, struct mount *mnt,
+		      const struct entry *e)
 {
-	_cleanup_free_ char *dir = strdup(mount_dir(mnt));
+	_cleanup_free_ char *dir = strdup(mount_dir(mnt)), *tiers = NULL;
 	_cleanup_mount_ struct mount *anew = NULL;
 	struct mounts_options opt;
-	bool kept;
+	struct digest base;
+	bool kept, copied;
 	int r;
 
 	mount_get_options(mnt, &opt);
+	tiers = opt.tiers ? strdup(opt.tiers) : NULL;
+	copied = dir && (tiers || !opt.tiers);
+	opt.tiers = tiers;
+	if (mount_base(mnt, &base))
+		opt.base = &base;
 	mount_unref(mnt);
-	if (!dir)
+	if (!copied)
 		return control_fail(call, -ENOMEM, "reset");
 	r = mounts_umount(call->config->mounts, dir, false, true, &kept,
 			  &call->err);
+	if (r == -EBUSY)
+		return mounts_fail(
+			&call->err, r, 8,
+			"%.500s is in use, and is to be mounted "
+			"anew: end the programs that have files open "
+			"or stand in it (fuser -vm shows them)",
+			dir);
 	if (r < 0)
 		return r;
 	return mounts_mount(call->config->mounts, dir, e, &opt, &anew,
@@ -158,21 +172,23 @@ static int method_reset(struct control_call *call, json_t **ret_result)
 	_cleanup_entry_ struct entry e = ENTRY_INIT;
 	_cleanup_mount_ struct mount *mnt = NULL;
 	json_int_t changes = 0;
-	bool committed;
+	struct mounts_options opt;
+	bool anew;
 	int r;
 
 	r = acquire(call, "reset", &mnt);
 	if (r < 0)
 		return r;
 	r = view_diff(mount_view(mnt), count_change, &changes);
-	committed = is_committed(mnt, &e);
-	if (r == 0 && !committed)
+	mount_get_options(mnt, &opt);
+	anew = is_committed(mnt, &e) || opt.writeback;
+	if (r == 0 && !anew)
 		r = view_reset(mount_view(mnt), invalidate, mount_session(mnt));
 	mount_release(mnt);
 	if (r < 0)
 		return control_fail(call, r, mount_dir(mnt));
-	if (committed) {
-		r = reset_committed(call, steal_ptr(&mnt), &e);
+	if (anew) {
+		r = reset_anew(call, steal_ptr(&mnt), e.name ? &e : NULL);
 		if (r < 0)
 			return r;
 	}

@@ -179,7 +179,7 @@ int control_fail_newer(struct control_call *call, int err, const char *what);
 json_t *control_mount_json(struct mount *mnt);
 int control_add_mount(void *arg, struct mount *mnt);
 
-/* From mode, allow_other, suid_dev and stateful_open of the parameters. */
+/* From mode, allow_other, suid_dev, stateful_open and writeback of the parameters. */
 int control_mount_options(struct control_call *call,
 			  struct mounts_options *ret_options);
 

@@ -127,6 +127,7 @@ int control_mount_options(struct control_call *call,
 			       call->uid == 0,
 		.suid_dev = control_flag(call, "suid_dev"),
 		.stateful_open = control_flag(call, "stateful_open"),
+		.writeback = control_flag(call, "writeback"),
 		.uid = call->uid,
 		.gid = call->gid,
 	};

@@ -196,6 +196,7 @@ static int serve(struct mount *mnt, int fd, const void *init, size_t init_len)
 	struct session_options so = {
 		.read_only = mnt->state.read_only,
 		.stateful_open = mnt->state.stateful_open,
+		.writeback = mnt->state.writeback,
 		.init = init,
 		.init_len = init_len,
 		.save_init = save_init,
@@ -314,6 +315,7 @@ static int fill_state(struct mount *mnt, const char *dir, const struct entry *e,
 	s->allow_other = opt->allow_other;
 	s->suid_dev = opt->suid_dev;
 	s->stateful_open = opt->stateful_open;
+	s->writeback = opt->writeback;
 	s->uid = opt->uid;
 	s->gid = opt->gid;
 	s->mounted_ns = clock_wall_ns();

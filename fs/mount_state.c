@@ -117,6 +117,8 @@ char *mount_state_text(const struct mount_state *s)
 	    json_object_set_new(j, "entry",
 				s->has_entry ? entry_json(&s->entry) :
 					       json_null()) < 0 ||
+	    (s->writeback &&
+	     json_object_set_new(j, "writeback", json_true()) < 0) ||
 	    (s->over_files &&
 	     json_object_set_new(j, "over_files", json_true()) < 0) ||
 	    (s->all &&
@@ -222,20 +224,22 @@ static int check_format(const json_t *j)
 
 static int parse_fields(json_t *j, struct mount_state *s)
 {
-	int read_only, allow_other, suid_dev, stateful_open, over_files = 0;
+	int read_only, allow_other, suid_dev, stateful_open;
+	int writeback = 0, over_files = 0;
 	json_int_t format, uid, gid, mounted, kept;
 	const char *id, *all = NULL;
 	json_t *dir, *tiers;
 
-	if (json_unpack(j,
-			"{s:I, s:s, s:o, s:b, s:b, s:b, s:b, s?b, s?s, s:I, "
-			"s:I, s:I, s:I}",
-			"format", &format, "id", &id, "dir", &dir, "read_only",
-			&read_only, "allow_other", &allow_other, "suid_dev",
-			&suid_dev, "stateful_open", &stateful_open,
-			"over_files", &over_files, "all", &all, "uid", &uid,
-			"gid", &gid, "mounted_ns", &mounted, "kept_ns",
-			&kept) < 0 ||
+	if (json_unpack(
+		    j,
+		    "{s:I, s:s, s:o, s:b, s:b, s:b, s:b, s?b, s?b, s?s, s:I, "
+		    "s:I, s:I, s:I}",
+		    "format", &format, "id", &id, "dir", &dir, "read_only",
+		    &read_only, "allow_other", &allow_other, "suid_dev",
+		    &suid_dev, "stateful_open", &stateful_open, "writeback",
+		    &writeback, "over_files", &over_files, "all", &all, "uid",
+		    &uid, "gid", &gid, "mounted_ns", &mounted, "kept_ns",
+		    &kept) < 0 ||
 	    format != STATE_FORMAT || !mount_state_id_is_valid(id) || uid < 0 ||
 	    uid > UINT32_MAX || gid < 0 || gid > UINT32_MAX || mounted < 0 ||
 	    kept < 0 || !json_is_string(dir))
@@ -245,6 +249,7 @@ static int parse_fields(json_t *j, struct mount_state *s)
 	s->allow_other = allow_other;
 	s->suid_dev = suid_dev;
 	s->stateful_open = stateful_open;
+	s->writeback = writeback;
 	s->over_files = over_files;
 	s->uid = (uint32_t)uid;
 	s->gid = (uint32_t)gid;

@@ -23,7 +23,7 @@ struct mount_state {
 	struct digest base; /* catalog that the upper lies on */
 	bool has_entry;
 	struct entry entry; /* what the mount stands for; no parts */
-	bool read_only, allow_other, suid_dev, stateful_open;
+	bool read_only, allow_other, suid_dev, stateful_open, writeback;
 	bool over_files; /* its directory holds files, beneath it */
 	char *all;	 /* the tenant all of whose entries it shows; or NULL */
 	uint32_t uid, gid;

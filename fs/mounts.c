@@ -403,10 +403,12 @@ void mount_get_options(const struct mount *mnt,
 		.allow_other = s->allow_other,
 		.suid_dev = s->suid_dev,
 		.stateful_open = s->stateful_open,
+		.writeback = s->writeback,
 		.over_files = s->over_files,
 		.all = s->all,
 		.uid = s->uid,
 		.gid = s->gid,
+		.tiers = s->tiers,
 	};
 }
 

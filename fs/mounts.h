@@ -46,7 +46,7 @@ struct mounts_error {
 
 struct mounts_options {
 	bool read_only;
-	bool allow_other, suid_dev, stateful_open;
+	bool allow_other, suid_dev, stateful_open, writeback;
 	uint32_t uid, gid; /* the peer */
 	bool over_files;   /* that the directory holds, and that stay beneath */
 	/* Without an entry: what it lies on (borrowed); NULL: an empty base. */
@@ -140,6 +140,7 @@ bool mount_base(const struct mount *mnt, struct digest *ret_catalog);
 struct view *mount_view(struct mount *mnt);
 struct view_all *mount_all(struct mount *mnt); /* NULL: not of all */
 struct session *mount_session(struct mount *mnt);
+/* All but `base`; `tiers` is the mount's. */
 void mount_get_options(const struct mount *mnt,
 		       struct mounts_options *ret_options);
 bool mount_read_only(const struct mount *mnt);

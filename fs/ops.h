@@ -32,6 +32,7 @@ struct ops_env {
 	bool no_open;	      /* zero-message open, of files */
 	bool no_opendir;      /* and of directories */
 	bool posix_acl;	      /* the kernel obeys ACLs */
+	bool writeback; /* the kernel may know more of files than the view */
 };
 
 /* All operations but init; of a view of all entries. */

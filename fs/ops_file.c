@@ -116,9 +116,15 @@ void ops_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 	       struct fuse_file_info *fi)
 {
 	uint64_t found;
-	int r = view_lseek(ops_view(req), ino, off, whence, &found);
+	int r;
 
 	(void)fi;
+	/* The kernel does not write back before it asks: what it has gathered
+	 * would be a hole. It is asked once, and takes all for data from then. */
+	if (ops_env(req)->writeback)
+		r = -ENOSYS;
+	else
+		r = view_lseek(ops_view(req), ino, off, whence, &found);
 	if (r < 0)
 		ops_reply(req, r);
 	else

@@ -50,6 +50,7 @@ struct session {
 	struct loop *loop;
 	int fd; /* owned by `se` */
 	bool stateful_open;
+	bool writeback;
 	bool adopted;
 	struct fuse_init_out init_out; /* the reply, where it was swallowed */
 	size_t init_out_len;
@@ -146,7 +147,7 @@ static const struct fuse_custom_io session_io = {
  * takes the umask's place; EXPORT_SUPPORT for file handles. Off is, above all: ATOMIC_O_TRUNC, with
  * which truncation at a zero-message open would be lost; AUTO_INVAL_DATA and
  * READDIRPLUS_AUTO, which ask again for what cannot have changed; the splices,
- * since replies come from memory; WRITEBACK_CACHE. */
+ * since replies come from memory; WRITEBACK_CACHE, unless it is asked for. */
 static void session_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct session *s = userdata;
@@ -155,8 +156,11 @@ static void session_init(void *userdata, struct fuse_conn_info *conn)
 	/* Of a file, where it is shown is not known. */
 	if (s->env.all)
 		conn->want &= ~FUSE_CAP_EXPORT_SUPPORT;
+	if (s->writeback)
+		conn->want |= conn->capable & FUSE_CAP_WRITEBACK_CACHE;
 	conn->max_background = MAX_BACKGROUND;
 	conn->congestion_threshold = CONGESTION_THRESHOLD;
+	s->env.writeback = conn->want & FUSE_CAP_WRITEBACK_CACHE;
 	s->env.posix_acl = conn->want & FUSE_CAP_POSIX_ACL;
 	s->env.no_open = !s->stateful_open &&
 			 (conn->capable & FUSE_CAP_NO_OPEN_SUPPORT);
@@ -417,6 +421,7 @@ int session_start(int fd, struct view *view, const struct session_options *opt,
 	s->env.view = view;
 	s->env.all = opt->all;
 	s->stateful_open = opt->stateful_open;
+	s->writeback = opt->writeback && !opt->read_only;
 	s->save_init = opt->save_init;
 	s->arg = opt->arg;
 	s->blame = opt->blame;

@@ -26,6 +26,7 @@ struct session;
 struct session_options {
 	bool read_only;
 	bool stateful_open; /* -o stateful-open: no zero-message open */
+	bool writeback;	    /* -o writeback: the kernel gathers writes */
 	const void *init;   /* a saved INIT to adopt with; NULL: fresh mount */
 	size_t init_len;
 	/* Called once, on the service thread, with the INIT request of a

@@ -26,6 +26,7 @@ static const struct {
 	{ "rw", "mode", "rw" },
 	{ "allow_other", "allow_other", NULL },
 	{ "stateful-open", "stateful_open", NULL },
+	{ "writeback", "writeback", NULL },
 	{ "suid", "suid_dev", NULL },
 	{ "dev", "suid_dev", NULL },
 	{ "nosuid", NULL, NULL },
@@ -205,7 +206,7 @@ static const struct option_def options[] = {
 	{ "options", 'o', OPTION_VALUE, "OPTIONS",
 	  offsetof(struct args, mount_options),
 	  "Divided by commas: ro, rw (default), allow_other, stateful-open, "
-	  "and for root suid, dev." },
+	  "writeback, and for root suid, dev." },
 	{ "from", 0, OPTION_VALUE, "URL", offsetof(struct args, from),
 	  "A remote tier to take an entry from that is not here, in place of "
 	  "those of the configuration." },

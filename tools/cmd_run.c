@@ -126,6 +126,10 @@ static const struct option_def options[] = {
 	{ "adopt", 0, OPTION_FLAG, NULL, offsetof(struct args, adopt),
 	  "Begin with the files that DIR holds already, which are refused "
 	  "otherwise. Beneath a mount they stay as they are." },
+	{ "writeback", 0, OPTION_FLAG, NULL, offsetof(struct args, writeback),
+	  "Mount, where nothing is mounted yet, with -o writeback: faster for "
+	  "tools that write little at a time; larder(1) says what it gives "
+	  "up." },
 	OPTION_END
 };
 

@@ -15,9 +15,9 @@
 #include "format.h"
 #include "fs/rpc.h"
 #include "keys.h"
-#include "mappings.h"
 #include "store/base/cleanup.h"
 #include "uploads.h"
+#include "writers.h"
 
 #define CHANGED_NAMED 5 /* paths in a warning */
 
@@ -29,7 +29,7 @@ int commit_flush(const char *dir, struct failure *ret_failure)
 	int r;
 
 	if (fd >= 0 && fstat(fd, &st) == 0 && syncfs(fd) == 0) {
-		r = mappings_flush(st.st_dev);
+		r = writers_flush(st.st_dev);
 		errno = -r;
 		if (r == 0)
 			return 0;

@@ -8,8 +8,8 @@
 #include "client.h"
 #include "fingerprint.h"
 
-/* Writes back what programs have written through shared mappings, which
- * reaches the daemon only then. */
+/* Writes back what programs have written and the daemon does not know of yet
+ * (writers.h). */
 int commit_flush(const char *dir, struct failure *ret_failure);
 
 /* `params` with name, key, branch (may be NULL), parts; progress on. */

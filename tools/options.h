@@ -29,7 +29,8 @@ struct args {
 	struct strings paths, files, presets, restore_prefixes;
 	struct strings names; /* operands in front of `--` */
 	bool always, empty, resume, lazy, discard, force, explain, reread,
-		materialize, adopt, origin, fill, fix, prometheus, all;
+		materialize, adopt, origin, fill, fix, prometheus, all,
+		writeback;
 	bool no_restore, commit_on_failure, ephemeral, no_wait, dry_run, repair;
 	bool unused, only_used;
 	bool wait, remote, public;

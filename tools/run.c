@@ -32,6 +32,7 @@ void run_plan_init(struct run_plan *ret_plan, const struct args *args)
 		.ephemeral = args->ephemeral,
 		.materialize = args->materialize,
 		.adopt = args->adopt,
+		.writeback = args->writeback,
 		.only_used = args->only_used,
 		.json = args->json,
 	};

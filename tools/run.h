@@ -41,6 +41,7 @@ struct run_plan {
 	bool ephemeral;	  /* unmount at the end what this run mounted */
 	bool materialize; /* write the tree out instead of mounting it */
 	bool adopt;	  /* build on files that are in the directory already */
+	bool writeback;	  /* of what is mounted */
 	bool only_used;	  /* commit nothing of the base that nobody read */
 	bool json;	  /* print the report as one JSON object */
 };

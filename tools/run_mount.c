@@ -39,6 +39,7 @@ static json_t *lookup_params(const struct run *run, bool only_exact)
 			    json_boolean(plan->only_used &&
 					 (plan->always || !only_exact)));
 	json_object_set_new(params, "mode", json_string("rw"));
+	json_object_set_new(params, "writeback", json_boolean(plan->writeback));
 	json_object_set_new(params, "roots", run_roots_json(run));
 	return params;
 }

@@ -39,9 +39,11 @@ random_base() {
 }
 
 # random_hooks ENTRY... sets the array hooks: options for the tester. ENTRY is
-# what a fresh tree is a mount of: --empty or NAME@KEY.
+# what a fresh tree is a mount of: --empty or NAME@KEY. RANDOM_OPTIONS are
+# those of each mount ("-o writeback").
 random_hooks() {
-	local mount="\"\$LARDER\" mount -q" umount="\"\$LARDER\" umount -q"
+	local larder="\"\$LARDER\"" mount umount
+	mount="$larder mount -q ${RANDOM_OPTIONS:-}" umount="$larder umount -q"
 	local commit="\"\$LARDER\" commit -q \"\$1\" --name random --key"
 	commit+=' "c$(date +%s%N)" >/dev/null'
 	hooks=(
@@ -49,7 +51,7 @@ random_hooks() {
 			exec $mount $* \"\$1\""
 		--remount "$commit && $umount --discard \"\$1\" &&
 			exec $mount random@latest \"\$1\""
-		--reopen "$umount \"\$1\" && exec $mount --resume \"\$1\""
+		--reopen "$umount \"\$1\" && exec $larder mount -q --resume \"\$1\""
 		--disturb "$commit"
 		# A supervisor gives up after six deaths in ten seconds.
 		--disturb 'last=$XDG_RUNTIME_DIR/killed

@@ -112,6 +112,7 @@ static void assert_state_equal(const struct mount_state *a,
 	assert_int_equal(a->allow_other, b->allow_other);
 	assert_int_equal(a->suid_dev, b->suid_dev);
 	assert_int_equal(a->stateful_open, b->stateful_open);
+	assert_int_equal(a->writeback, b->writeback);
 	assert_int_equal(a->over_files, b->over_files);
 	assert_int_equal(a->uid, b->uid);
 	assert_int_equal(a->gid, b->gid);
@@ -140,7 +141,7 @@ static void test_round_trip(void **unused)
 	state_init(&s);
 	assert_round_trip(&s);
 	s.read_only = s.suid_dev = false;
-	s.allow_other = s.stateful_open = s.over_files = true;
+	s.allow_other = s.stateful_open = s.over_files = s.writeback = true;
 	assert_round_trip(&s);
 	mount_state_release(&s);
 }

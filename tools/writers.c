@@ -2,9 +2,10 @@
 /*
  * /proc/PID/maps names each mapping's file by device, inode number and path.
  * The path is the process's: a file that is found there is written back only
- * if it is the one that is mapped.
+ * if it is the one that is mapped. /proc/PID/fd/N leads to the open file
+ * itself; that it is open for writing is in the mode of the link.
  */
-#include "mappings.h"
+#include "writers.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -44,6 +45,17 @@ static bool parse(char *line, struct mapping *ret_mapping)
 	return true;
 }
 
+/* To the file system, not to its disk. */
+static int write_back(int fd)
+{
+	return sync_file_range(fd, 0, 0,
+			       SYNC_FILE_RANGE_WAIT_BEFORE |
+				       SYNC_FILE_RANGE_WRITE |
+				       SYNC_FILE_RANGE_WAIT_AFTER) < 0 ?
+		       -errno :
+		       0;
+}
+
 /* 0 also where the file cannot be reached by its path. */
 static int flush(const struct mapping *m, dev_t dev)
 {
@@ -54,10 +66,10 @@ static int flush(const struct mapping *m, dev_t dev)
 	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != dev ||
 	    st.st_ino != m->ino)
 		return 0;
-	return fsync(fd) < 0 ? -errno : 0;
+	return write_back(fd);
 }
 
-static int flush_process(const char *pid, dev_t dev)
+static int flush_mappings(const char *pid, dev_t dev)
 {
 	_cleanup_free_ char *path = io_path("/proc/%s/maps", pid);
 	_cleanup_fclose_ FILE *f = path ? fopen(path, "re") : NULL;
@@ -75,7 +87,42 @@ static int flush_process(const char *pid, dev_t dev)
 	return r;
 }
 
-int mappings_flush(dev_t dev)
+/* One descriptor, `name` in the directory `dirfd`. Opened anew, since another
+ * process's cannot be had; 0 also where that is forbidden. */
+static int flush_open(int dirfd, const char *name, dev_t dev)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    !(st.st_mode & S_IWUSR) || fstatat(dirfd, name, &st, 0) < 0 ||
+	    st.st_dev != dev || !S_ISREG(st.st_mode))
+		return 0;
+	fd = openat(dirfd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	return fd < 0 ? 0 : write_back(fd);
+}
+
+static int flush_descriptors(const char *pid, dev_t dev)
+{
+	_cleanup_free_ char *path = io_path("/proc/%s/fd", pid);
+	_cleanup_closedir_ DIR *dir = path ? opendir(path) : NULL;
+	const struct dirent *de;
+	int r = 0;
+
+	while (dir && r == 0 && (de = readdir(dir)))
+		if (isdigit((unsigned char)de->d_name[0]))
+			r = flush_open(dirfd(dir), de->d_name, dev);
+	return r;
+}
+
+static int flush_process(const char *pid, dev_t dev)
+{
+	int r = flush_mappings(pid, dev);
+
+	return r < 0 ? r : flush_descriptors(pid, dev);
+}
+
+int writers_flush(dev_t dev)
 {
 	_cleanup_closedir_ DIR *dir = opendir("/proc");
 	const struct dirent *de;
