@@ -63,8 +63,8 @@ bool control_again_mount(struct control_call *call, const char *dir,
 
 	if (!is_again(call) ||
 	    mounts_find(call->config->mounts, dir, &mnt, &ignored) < 0 ||
-	    mount_entry(mnt, &e) != -ENOENT || is_changed(mnt) ||
-	    mount_read_only(mnt) != opt->read_only)
+	    mount_entry(mnt, &e) != -ENOENT || mount_all(mnt) ||
+	    is_changed(mnt) || mount_read_only(mnt) != opt->read_only)
 		return false;
 	*ret_mount = steal_ptr(&mnt);
 	return true;

@@ -36,6 +36,7 @@
 #include "fetch.h"
 #include "keeper.h"
 #include "mounts.h"
+#include "notify.h"
 #include "rpc.h"
 #include "sandbox.h"
 #include "supervisor.h"
@@ -61,6 +62,7 @@ struct daemon {
 	int runtime_fd;
 	int ready_fd;
 	int idle_seconds;
+	bool service; /* stays when idle, and its mounts come back */
 	struct verdict *verdict;
 	struct blame *blame;
 };
@@ -173,7 +175,7 @@ static int worker_wait(struct worker *w, int signal_fd, int channel_fd)
 			 * of the channel is of interest here. */
 			{ .fd = channel_fd, .events = 0 },
 		};
-		bool idle = is_idle(w);
+		bool idle = !w->daemon->service && is_idle(w);
 		uint64_t count;
 		int n;
 
@@ -198,6 +200,14 @@ static int worker_wait(struct worker *w, int signal_fd, int channel_fd)
 			return 1;
 		}
 	}
+}
+
+static void notify(const char *text)
+{
+	int r = notify_send(text);
+
+	if (r < 0)
+		log_warn(r, "telling the service manager %s", text);
 }
 
 static void say_ready(struct daemon *d, const char *text)
@@ -259,13 +269,16 @@ static void worker_free(struct worker *w)
  * the end of the process: all that was answered is in the logs. */
 static int worker_close(struct worker *w, int status)
 {
-	bool quiet = control_stop(w->control);
+	bool quiet, keep = w->daemon->service && !w->stop;
 
+	if (status == 0)
+		notify("STOPPING=1");
+	quiet = control_stop(w->control);
 	if (status != 0) {
 		mounts_hand_over(w->mounts);
 		_exit(status);
 	}
-	if (!mounts_end_all(w->mounts) || !quiet)
+	if (!mounts_end_all(w->mounts, keep) || !quiet)
 		_exit(0);
 	worker_free(w); /* what the keeper does is broken off */
 	return 0;
@@ -295,12 +308,13 @@ static int worker_main(int channel_fd, int listen_fd, void *arg)
 
 		say_ready(d, text ? text : "out of memory\n");
 		d->verdict->failed = true;
-		if (w.mounts && !mounts_end_all(w.mounts))
+		if (w.mounts && !mounts_end_all(w.mounts, d->service))
 			_exit(0);
 		worker_free(&w);
 		return 0; /* trying again would end the same way */
 	}
 	say_ready(d, "ok\n");
+	notify("READY=1");
 	return worker_close(&w, worker_wait(&w, signal_fd, channel_fd));
 }
 
@@ -363,6 +377,7 @@ static int parse_args(int argc, char **argv, struct daemon *d)
 {
 	static const struct option options[] = {
 		{ "ready-fd", required_argument, NULL, 'r' },
+		{ "service", no_argument, NULL, 's' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
@@ -376,6 +391,9 @@ static int parse_args(int argc, char **argv, struct daemon *d)
 			d->ready_fd = atoi(optarg);
 			fcntl(d->ready_fd, F_SETFD, FD_CLOEXEC);
 			break;
+		case 's':
+			d->service = true;
+			break;
 		case 'v':
 			log_set_level(LOG_LEVEL_DEBUG);
 			break;
@@ -383,9 +401,13 @@ static int parse_args(int argc, char **argv, struct daemon *d)
 			puts("larderd " PACKAGE_VERSION);
 			exit(0);
 		default:
-			fputs("usage: larderd [--verbose] [--ready-fd N]\n"
+			fputs("usage: larderd [--service] [--verbose] "
+			      "[--ready-fd N]\n"
 			      "Serves the store of $XDG_CACHE_HOME/larder; "
-			      "larder starts it when it is needed.\n",
+			      "larder starts it when it is needed.\n"
+			      "With --service it stays when it is idle, and a "
+			      "signal that ends it leaves its mounts to larder "
+			      "mount --resume.\n",
 			      c == 'h' ? stdout : stderr);
 			exit(c == 'h' ? 0 : 2);
 		}

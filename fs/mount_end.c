@@ -64,6 +64,12 @@ static bool wait_released(struct mount *mnt)
 	return mnt->discard;
 }
 
+static bool is_keeping(struct mounts *m)
+{
+	LOCK_SCOPE(&m->lock);
+	return m->keeping;
+}
+
 /* It was used until now. */
 static void note_use(struct mount *mnt)
 {
@@ -81,7 +87,7 @@ static bool keep_changes(struct mount *mnt)
 		return false;
 	view_stats(mnt->view, &stats);
 	if (!stats.dirty && !stats.damaged)
-		return false;
+		return is_keeping(mnt->mounts);
 	mnt->state.kept_ns = clock_wall_ns();
 	mount_state_save(mnt->mounts->dirfd, &mnt->state);
 	return true;
@@ -261,10 +267,13 @@ static int end_one(void *arg, struct mount *mnt)
 	return stop_session(arg, mnt);
 }
 
-bool mounts_end_all(struct mounts *m)
+bool mounts_end_all(struct mounts *m, bool keep)
 {
 	int64_t deadline = clock_mono_ns() + END_NS;
 
+	pthread_mutex_lock(&m->lock);
+	m->keeping = keep;
+	pthread_mutex_unlock(&m->lock);
 	mounts_each(m, end_one, NULL);
 	LOCK_SCOPE(&m->lock);
 	while (m->list)

@@ -88,9 +88,10 @@ int mounts_umount(struct mounts *m, const char *dir, bool lazy, bool discard,
 /* Whether any mount is there; also one that is only beginning or ending. */
 bool mounts_any(struct mounts *m);
 
-/* At the end of the daemon: unmounts all, also what is in use. False where
- * some could not be closed in time; then the table cannot be freed. */
-bool mounts_end_all(struct mounts *m);
+/* At the end of the daemon: unmounts all, also what is in use. With `keep`, all
+ * of them can be resumed, also those without changes. False where some could
+ * not be closed in time; then the table cannot be freed. */
+bool mounts_end_all(struct mounts *m, bool keep);
 
 /* Before another worker takes over: the requests that have been read are
  * answered, and no more are read. The process must exit next. */

@@ -61,6 +61,7 @@ struct mounts {
 	struct mount *list;
 	uint64_t serial;
 	bool handing_over; /* mounts end without being unmounted */
+	bool keeping;	   /* those that end are to be resumed */
 };
 
 /* --- mounts.c --- */

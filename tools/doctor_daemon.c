@@ -137,6 +137,26 @@ static void judge_answer(struct doctor *d)
 			   "version %.40s answers, process %ld", version, pid);
 }
 
+/* What the kernel or the build lacks is worth a word only where all of it is
+ * missing. */
+static void judge_sandbox(struct doctor *d)
+{
+	const json_t *sandbox = json_object_get(d->status, "sandbox");
+	bool seccomp = field_flag(sandbox, "seccomp");
+	bool landlock = field_flag(sandbox, "landlock");
+
+	if (!json_is_object(sandbox))
+		doctor_say(d, DOCTOR_WARNING, "sandbox",
+			   "larder daemon stop, without LARDER_SANDBOX=off",
+			   "the daemon's worker keeps all of its user's "
+			   "privileges");
+	else
+		doctor_say(d, DOCTOR_OK, "sandbox", NULL,
+			   "the worker gains no privileges%s%s",
+			   seccomp ? ", seccomp" : "",
+			   landlock ? ", Landlock" : "");
+}
+
 static void judge_silence(struct doctor *d, int err)
 {
 	long pid = owner();
@@ -170,10 +190,12 @@ void doctor_daemon(struct doctor *d)
 {
 	int r = ask_daemon(&d->status);
 
-	if (r == 0)
-		judge_answer(d);
-	else
+	if (r < 0) {
 		judge_silence(d, r);
+		return;
+	}
+	judge_answer(d);
+	judge_sandbox(d);
 }
 
 /* --- what is left in the runtime directory --- */

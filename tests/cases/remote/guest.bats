@@ -109,9 +109,9 @@ tree_of_tar() {
 
 # What a session of the guest does: the unit's mount, a build, a commit.
 guest_works() {
-	local unit=$contrib/larder-mount@.service start
+	local unit=$LARDER_SRCDIR/systemd/larder-mount@.service.in start
 	start=$(sed -n 's/^ExecStart=//p' "$unit" | sed \
-		's,/usr/bin/larder,/opt/larder,g; s,\$\$,$,g; s,%f,project/out,')
+		's,@bindir@,/opt,g; s,\$\$,$,g; s,%f,project/out,')
 	in_guest env ENTRY=app@k1 sh -c "$start"
 	guest_tree project/out
 	in_guest sh -c 'echo built >project/out/new'

@@ -67,6 +67,7 @@ no_process() {
 	larder import -q tree --name tree --key one
 	doctor
 	says ok daemon 'answers, process'
+	says ok sandbox 'gains no privileges'
 	says ok clock 'not behind the store'
 	chmod 777 cache/larder
 	doctor
