@@ -193,6 +193,8 @@ int lazy_pack_finish(struct lazy_tree *lt, uint32_t n, struct lazy_room *room,
 	sparse_unref(c.sparse);
 	if (r == -EOPNOTSUPP)
 		return 0;
+	if (r == -ECANCELED) /* the tree is being closed; later, then */
+		return r;
 	if (r < 0)
 		return log_error(r, "a pack of which all has arrived stays "
 				    "sparse");

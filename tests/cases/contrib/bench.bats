@@ -45,7 +45,7 @@ setup() {
 		--work work >figures
 	grep -E '^mount and tsc --version: [0-9.]+ s .*1 chunks read' figures
 	grep -E '^mount and read all.*ratio [0-9.]+ .* 1334 chunks read' figures
-	grep -E '^the same with a learned record: [0-9.]+ s' figures
+	grep -E '^mount and webpack with a learned record.*ratio [0-9.]+ .wanted: 0.25; [0-9.]+ of it' figures
 	[ -z "$(ls "$TMPDIR")" ]
 }
 
