@@ -33,6 +33,7 @@
 #include "session_request.h"
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
+#include "supervisor.h"
 
 #define MAX_BACKGROUND 128
 #define CONGESTION_THRESHOLD 96
@@ -158,6 +159,8 @@ static void session_init(void *userdata, struct fuse_conn_info *conn)
 		conn->want &= ~FUSE_CAP_EXPORT_SUPPORT;
 	if (s->writeback)
 		conn->want |= conn->capable & FUSE_CAP_WRITEBACK_CACHE;
+	/* Of this and of what the mount has, the kernel takes the less. */
+	conn->max_readahead = SUPERVISOR_READ_AHEAD;
 	conn->max_background = MAX_BACKGROUND;
 	conn->congestion_threshold = CONGESTION_THRESHOLD;
 	s->env.writeback = conn->want & FUSE_CAP_WRITEBACK_CACHE;

@@ -17,6 +17,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Bytes that the kernel is to read ahead, where root mounts: one request. */
+#define SUPERVISOR_READ_AHEAD (1u << 20)
+
 #define SUPERVISOR_MSG_MAX (64u << 10)
 
 /* --- the supervisor --- */

@@ -25,6 +25,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/io.h"
 #include "mountinfo.h"
+#include "supervisor.h"
 #include "supervisor_msg.h"
 
 #define FUSE_DEVICE "/dev/fuse"
@@ -386,6 +387,21 @@ static int mount_as_user(struct answer *a, const struct mount_job *job,
 	return receive_fd(ours, &a->fd);
 }
 
+/* The kernel has 128 KiB; only root may ask for more, and some containers have
+ * a sysfs that cannot be written to. INIT, which can make it less, is not answered yet: the
+ * descriptor is still here. */
+static void raise_read_ahead(const struct answer *a)
+{
+	_cleanup_close_ int fd = -1;
+	char path[64 + sizeof(a->dev)], kib[16];
+
+	snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb", a->dev);
+	snprintf(kib, sizeof(kib), "%u", SUPERVISOR_READ_AHEAD >> 10);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0)
+		(void)io_write(fd, kib, strlen(kib));
+}
+
 static int do_mount(struct answer *a, const struct mount_job *job)
 {
 	_cleanup_close_ int dirfd = -1;
@@ -403,6 +419,8 @@ static int do_mount(struct answer *a, const struct mount_job *job)
 		return answer_fail(a, -ESTALE,
 				   "%s was moved while it was being mounted",
 				   job->dir);
+	if (geteuid() == 0)
+		raise_read_ahead(a);
 	return 0;
 }
 

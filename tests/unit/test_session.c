@@ -391,6 +391,31 @@ static void assert_content(const char *path, const void *data, size_t len)
 
 /* --- what the kernel caches --- */
 
+/* In requests of a MiB, where the mount may ask for them. */
+static void test_reads_ahead(void **state)
+{
+	enum { MIBS = 8 };
+	struct mount_fixture *f = require_mount(state);
+	char *path = io_path("/sys/class/bdi/%s/read_ahead_kb", f->dev);
+	uint8_t *data = calloc(MIBS, MIB);
+	bool allowed = geteuid() == 0 && access(path, W_OK) == 0;
+	uint64_t before;
+	int fd;
+
+	assert_non_null(data);
+	fd = make_file("large", data, (size_t)MIBS * MIB);
+	assert_int_equal(fsync(fd), 0);
+	assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+	close(fd);
+	before = requests(f, "READ");
+	assert_content("large", data, (size_t)MIBS * MIB);
+	assert_in_range(requests(f, "READ") - before, MIBS,
+			allowed ? 3 * MIBS : 16 * MIBS);
+	free(data);
+	free(path);
+	leave();
+}
+
 static void make_tree(void)
 {
 	char path[64];
@@ -1098,6 +1123,7 @@ int main(void)
 		MOUNTED(test_invalidate_shows_a_name),
 		MOUNTED(test_own_requests_are_refused),
 		MOUNTED(test_umount_ends_the_session),
+		MOUNTED(test_reads_ahead),
 		MOUNTED(test_adopt),
 		MOUNTED(test_adopt_after_kill),
 		cmocka_unit_test_setup_teardown(test_adopt_before_init,
