@@ -79,14 +79,29 @@ static void print_remote(const json_t *remote)
 	putchar('\n');
 }
 
+/* Of all entries: what of them is in use. */
+static void print_all(const json_t *all)
+{
+	char entries[FORMAT_MAX], files[FORMAT_MAX];
+
+	printf("\n         all entries, %s in use, with %s files\n",
+	       format_count(number(all, "entries"), entries),
+	       format_count(number(all, "files"), files));
+}
+
 static void print_mount(const json_t *mount)
 {
+	const json_t *all = json_object_get(mount, "all");
 	const json_t *remote = json_object_get(mount, "remote");
 	const char *entry = field_text(mount, "entry");
 	char bytes[FORMAT_MAX], text[FORMAT_MAX];
 
 	fputs("mount    ", stdout);
 	format_name(stdout, json_object_get(mount, "dir"));
+	if (json_is_object(all)) {
+		print_all(all);
+		return;
+	}
 	printf("\n         %s, a tree of %s\n",
 	       *entry ? format_entry(entry, text) : "empty tree",
 	       format_bytes(number(mount, "bytes"), bytes));

@@ -55,6 +55,8 @@ inode() {
 	run_json status
 	[ "$(json '.mounts[0].mode')" = ro ]
 	[ "$(json '.mounts[0].all.entries')" -eq 3 ]
+	larder stats | grep -q 'all entries, 3 in use, with [1-9][0-9]* files'
+	larder status | grep -q 'all entries, ro'
 }
 
 @test "equal files of different entries are one inode, others are not" {
