@@ -143,6 +143,30 @@ int catalog_open_mem(const void *data, size_t len, enum catalog_check check,
 	return 0;
 }
 
+int catalog_take_buf(struct buf *blob, enum catalog_check check,
+		     struct catalog **ret_catalog)
+{
+	_cleanup_(cleanup_catalog) struct catalog *c = NULL;
+	int err = size_check(blob->len);
+
+	if (err)
+		return err;
+	c = catalog_alloc(false);
+	if (!c)
+		return -ENOMEM;
+	c->data = blob->data;
+	c->len = blob->len;
+
+	err = catalog_open(c, check);
+	if (err) {
+		c->data = NULL;
+		return err;
+	}
+	*blob = (struct buf)BUF_INIT;
+	*ret_catalog = steal_ptr(&c);
+	return 0;
+}
+
 const void *catalog_bytes(const struct catalog *c, size_t *ret_len)
 {
 	*ret_len = c->len;

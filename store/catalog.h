@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "digest.h"
 
 #define CATALOG_ROOT 1u
@@ -91,6 +92,11 @@ int catalog_open_fd(int fd, enum catalog_check check,
 
 /* The same over memory; the bytes are copied. */
 int catalog_open_mem(const void *data, size_t len, enum catalog_check check,
+		     struct catalog **ret_catalog);
+
+/* The same, and the bytes are the catalog's from then on: `blob` is empty where
+ * this succeeds. */
+int catalog_take_buf(struct buf *blob, enum catalog_check check,
 		     struct catalog **ret_catalog);
 struct catalog *catalog_ref(struct catalog *c);
 void catalog_unref(struct catalog *c); /* NULL is fine */

@@ -191,14 +191,14 @@ static int known_piece(struct ingest *in, uint32_t node,
 	int r;
 
 	if (p->chunk == CATALOG_HOLE)
-		return ingest_known(in, node, NULL, p->len, NULL);
+		return ingest_put_known(in, node, NULL, p->len, NULL);
 	r = catalog_chunk(store_tree_catalog(tree), p->chunk, &digest, &size);
 	if (r == 0)
 		r = store_tree_locate(tree, p->chunk, &loc);
 	in->foreign |= store_tree_is_foreign(tree);
 	if (!in->source && store_tree_source(tree))
 		in->source = lazy_source_ref(store_tree_source(tree));
-	return r < 0 ? r : ingest_known(in, node, digest, p->len, &loc);
+	return r < 0 ? r : ingest_put_known(in, node, digest, p->len, &loc);
 }
 
 int ingest_known_file(struct ingest *in, uint32_t node,
@@ -214,7 +214,7 @@ int ingest_known_file(struct ingest *in, uint32_t node,
 		if (r == 0)
 			r = known_piece(in, node, tree, &p);
 		if (r < 0)
-			return r;
+			return keep_error(in, r);
 	}
 }
 

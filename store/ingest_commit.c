@@ -56,8 +56,7 @@ static int publication_encode(struct ingest *in, struct publication *p)
 	r = catalog_build_finish(in->build, &p->catalog_blob, &p->digest);
 	if (r < 0)
 		return r;
-	r = catalog_open_mem(p->catalog_blob.data, p->catalog_blob.len,
-			     CATALOG_CHECK_FULL, &p->catalog);
+	r = catalog_take_buf(&p->catalog_blob, CATALOG_CHECK_FULL, &p->catalog);
 	if (r < 0)
 		return r;
 	return placement_encode(p->catalog, &p->digest, find_chunk, in,
@@ -66,6 +65,8 @@ static int publication_encode(struct ingest *in, struct publication *p)
 
 static int publication_put(struct ingest *in, struct publication *p)
 {
+	const void *catalog;
+	size_t len;
 	int r;
 
 	/* Before the files are there: what nobody holds and no entry names is
@@ -73,8 +74,9 @@ static int publication_put(struct ingest *in, struct publication *p)
 	r = store_holds_add(&in->holds, &p->digest);
 	if (r < 0)
 		return r;
-	r = store_put_catalog(in->store, &p->digest, p->catalog_blob.data,
-			      p->catalog_blob.len, &p->catalog_stamp);
+	catalog = catalog_bytes(p->catalog, &len);
+	r = store_put_catalog(in->store, &p->digest, catalog, len,
+			      &p->catalog_stamp);
 	if (r < 0)
 		return r;
 	return store_put_placement(in->store, &p->digest,

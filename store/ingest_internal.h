@@ -45,6 +45,14 @@ struct ingest_chunk {
 	struct ingest_chunk *next_fresh;
 };
 
+/* Chunks live as long as the ingest, and are many. */
+#define INGEST_CHUNKS_AT_ONCE 512
+struct ingest_chunks {
+	struct ingest_chunks *next;
+	unsigned used;
+	struct ingest_chunk chunks[INGEST_CHUNKS_AT_ONCE];
+};
+
 /* A pack that this ingest made. */
 struct ingest_pack {
 	struct digest name; /* set when sealed, as the next two */
@@ -83,7 +91,10 @@ struct ingest {
 	uint8_t *cut_buf;	    /* of the cutter; NULL while in use */
 	int err;		    /* sticky */
 	uint64_t want_files, want_bytes;
-	uint64_t skipped_bytes; /* of holes that were not read */
+	uint64_t skipped_bytes;	      /* of holes that were not read */
+	struct ingest_chunks *memory; /* of `chunks`; the one in use first */
+	struct digest known_pack;     /* that was used last; zeros: none */
+	uint32_t known_pieces;
 	uint32_t last_new_node;
 	bool has_new_node;
 	struct ingest_result result;
@@ -154,6 +165,13 @@ int ingest_add_file(struct ingest *in, uint32_t node,
 		    const struct ingest_loader *loader, void *ctx,
 		    uint64_t cookie, uint64_t size);
 int ingest_add_known(struct ingest *in, uint32_t node,
+		     const struct digest *chunk, uint64_t len,
+		     const struct pack_loc *loc);
+
+/* A piece of a file of which nothing else goes through the pool: what is known of
+ * it is all there is to do, and it may come before what was submitted
+ * earlier. */
+int ingest_put_known(struct ingest *in, uint32_t node,
 		     const struct digest *chunk, uint64_t len,
 		     const struct pack_loc *loc);
 

@@ -16,7 +16,8 @@
 #include "ingest_job.h"
 
 #define BATCH_BYTES (512u << 10)
-#define WINDOW_JOBS 24 /* of at most BATCH_BYTES + CHUNK_MAX */
+#define KNOWN_TICK 1024 /* pieces between two looks at who waits */
+#define WINDOW_JOBS 24	/* of at most BATCH_BYTES + CHUNK_MAX */
 
 static void job_free(struct ingest_job *job)
 {
@@ -30,22 +31,36 @@ static void job_free(struct ingest_job *job)
 	free(job);
 }
 
-static int chunk_add(struct ingest *in, const struct ingest_item *it,
-		     bool fresh, struct ingest_chunk **ret_chunk)
+static struct ingest_chunk *chunk_new(struct ingest *in)
 {
-	struct ingest_chunk *c = calloc(1, sizeof(*c));
+	struct ingest_chunks *m = in->memory;
+
+	if (!m || m->used == INGEST_CHUNKS_AT_ONCE) {
+		m = malloc(sizeof(*m));
+		if (!m)
+			return NULL;
+		m->next = in->memory;
+		m->used = 0;
+		in->memory = m;
+	}
+	return &m->chunks[m->used++];
+}
+
+static int chunk_add(struct ingest *in, const struct digest *digest,
+		     const struct pack_loc *loc, uint64_t len, bool fresh,
+		     struct ingest_chunk **ret_chunk)
+{
+	struct ingest_chunk *c = chunk_new(in);
 	LOCK_SCOPE(&in->lock);
 
 	if (!c)
 		return -ENOMEM;
-	c->node.digest = it->digest;
-	c->loc = it->loc;
-	c->size = it->len;
-	c->fresh = fresh;
-	if (dmap_add(&in->chunks, &c->node) < 0) {
-		free(c);
+	*c = (struct ingest_chunk){ .node.digest = *digest,
+				    .loc = *loc,
+				    .size = len,
+				    .fresh = fresh };
+	if (dmap_add(&in->chunks, &c->node) < 0)
 		return -ENOMEM;
-	}
 	*ret_chunk = c;
 	return 0;
 }
@@ -85,7 +100,7 @@ static int item_done_new(struct ingest *in, const struct ingest_job *job,
 	int r;
 
 	count_new(in, it);
-	r = chunk_add(in, it, true, &c);
+	r = chunk_add(in, &it->digest, &it->loc, it->len, true, &c);
 	if (r < 0)
 		return r;
 	if (it->state == ITEM_RAW)
@@ -107,7 +122,7 @@ static int item_done_chunk(struct ingest *in, const struct ingest_job *job,
 	int r = 0;
 
 	if (!c && it->state == ITEM_STORED)
-		r = chunk_add(in, it, false, &c);
+		r = chunk_add(in, &it->digest, &it->loc, it->len, false, &c);
 	else if (!c)
 		r = item_done_new(in, job, it);
 	if (r < 0)
@@ -278,6 +293,35 @@ int ingest_add_known(struct ingest *in, uint32_t node,
 	return 0;
 }
 
+/* Chunks of a tree follow its packs, so the last one is known most times. */
+static int known_use_pack(struct ingest *in, const struct digest *pack)
+{
+	int r;
+
+	if (digest_equal(&in->known_pack, pack))
+		return 0;
+	r = ingest_use_pack(in, pack);
+	if (r == 0)
+		in->known_pack = *pack;
+	return r;
+}
+
+int ingest_put_known(struct ingest *in, uint32_t node,
+		     const struct digest *chunk, uint64_t len,
+		     const struct pack_loc *loc)
+{
+	struct ingest_chunk *c;
+	int r = in->err;
+
+	if (r == 0 && ++in->known_pieces % KNOWN_TICK == 0)
+		r = tick(in);
+	if (r == 0 && chunk)
+		r = known_use_pack(in, &loc->pack);
+	if (r == 0 && chunk && !dmap_find(&in->chunks, chunk))
+		r = chunk_add(in, chunk, loc, len, false, &c);
+	return r < 0 ? r : in->piece(in->piece_ctx, node, chunk, len);
+}
+
 int ingest_pipeline_finish(struct ingest *in)
 {
 	int r = batch_submit(in);
@@ -315,9 +359,15 @@ int ingest_pipeline_start(struct ingest *in)
 	return pool_new(&pipeline_ops, in, nthreads, WINDOW_JOBS, &in->pool);
 }
 
-static void chunk_free(struct dmap_node *n)
+static void chunks_free(struct ingest *in)
 {
-	free(n);
+	struct ingest_chunks *m, *next;
+
+	map_release(&in->chunks.heads);
+	for (m = in->memory; m; m = next) {
+		next = m->next;
+		free(m);
+	}
 }
 
 void ingest_pipeline_free(struct ingest *in)
@@ -325,6 +375,6 @@ void ingest_pipeline_free(struct ingest *in)
 	pool_free(in->pool);
 	job_free(in->batch);
 	ingest_packs_free(in);
-	dmap_release(&in->chunks, chunk_free);
+	chunks_free(in);
 	ingest_thread_free(in->self);
 }

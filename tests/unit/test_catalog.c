@@ -471,6 +471,29 @@ static void test_wrong_totals_are_refused(void **state)
 	assert_refused(f);
 }
 
+/* Bytes that are no catalog stay their owner's. */
+static void test_a_buffer_is_taken(void **state)
+{
+	_cleanup_buf_ struct buf blob = BUF_INIT;
+	struct fixture *f = *state;
+	const void *data = NULL;
+	struct catalog *c;
+	size_t len;
+
+	buf_put(&blob, f->blob.data, f->blob.len);
+	data = blob.data;
+	blob.data[0] ^= 1;
+	assert_int_equal(catalog_take_buf(&blob, CATALOG_CHECK_FULL, &c),
+			 -EBADMSG);
+	assert_ptr_equal(blob.data, data);
+	blob.data[0] ^= 1;
+	assert_int_equal(catalog_take_buf(&blob, CATALOG_CHECK_FULL, &c), 0);
+	assert_null(blob.data);
+	assert_ptr_equal(catalog_bytes(c, &len), data);
+	assert_int_equal(len, f->blob.len);
+	catalog_unref(c);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -483,6 +506,7 @@ int main(void)
 		TEST(test_lookup_says_what_is_wrong),
 		TEST(test_resolve_walks_paths),
 		TEST(test_pieces_by_offset),
+		TEST(test_a_buffer_is_taken),
 		TEST(test_any_other_length_is_refused),
 		TEST(test_newer_format_is_stale),
 		TEST(test_damage_of_each_byte_is_survived),
