@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,6 +16,7 @@
 
 #include "store/base/cleanup.h"
 #include "store/base/crc32c.h"
+#include "store/base/io.h"
 #include "store/base/le.h"
 #include "store/base/log.h"
 #include "store/fold.h"
@@ -205,6 +208,24 @@ static void other_files_are_no_folded_ones(void **state)
 	assert_int_equal(read_header("", 0, &h), 0);
 }
 
+/* What was folded once can be unfolded for ever. */
+static void the_golden_file_is_unfolded(void **state)
+{
+	const char *top = getenv("LARDER_SRCDIR");
+	_cleanup_free_ uint8_t *file = NULL;
+	static uint8_t out[BYTES];
+	char path[400];
+	size_t len;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/tests/golden/fold-1.bin",
+		 top ? top : ".");
+	assert_int_equal(io_read_file(AT_FDCWD, path, 1 << 20, &file, &len), 0);
+	memset(out, 0, BYTES);
+	assert_int_equal(unfold(file, len, true, out), 0);
+	assert_memory_equal(out, data, BYTES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +233,7 @@ int main(void)
 		cmocka_unit_test(any_damage_is_seen),
 		cmocka_unit_test(another_anchor_is_seen),
 		cmocka_unit_test(header_limits),
+		cmocka_unit_test(the_golden_file_is_unfolded),
 		cmocka_unit_test(other_files_are_no_folded_ones),
 	};
 
