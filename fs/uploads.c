@@ -252,6 +252,37 @@ static void forget_done(struct uploads *u, uint64_t id)
 			u->done[n].id = 0;
 }
 
+static bool has_secrets(const json_t *tiers)
+{
+	const json_t *tier;
+	size_t i;
+
+	json_array_foreach(tiers, i, tier)
+	{
+		if (json_object_get(tier, "secrets"))
+			return true;
+	}
+	return false;
+}
+
+/* The secrets that came with one serve all that failed on their way to the same
+ * tiers: theirs may have been lost with a process. Under the lock. */
+static void share_chain(struct uploads *u, const struct upload *up)
+{
+	struct upload *other;
+
+	TAILQ_FOREACH(other, &u->queue, all)
+	{
+		if (other->running || other->attempts == 0 ||
+		    other->chain == up->chain ||
+		    !json_equal(other->tiers, up->tiers))
+			continue;
+		chain_unref(other->chain);
+		other->chain = chain_ref(up->chain);
+		other->due_ns = 0;
+	}
+}
+
 /* A tier's credentials may be here now; so it is tried at once. Takes `up`
  * where there is none yet. Under the lock. */
 static uint64_t join_or_append(struct uploads *u, struct upload **up)
@@ -301,6 +332,8 @@ int uploads_add(struct uploads *u, const struct entry *e, struct chain *c,
 		return r;
 	pthread_mutex_lock(&u->lock);
 	r = start_thread(u);
+	if (has_secrets(tiers))
+		share_chain(u, up);
 	id = r == 0 ? join_or_append(u, &up) : own;
 	pthread_mutex_unlock(&u->lock);
 	if (up)

@@ -7,7 +7,7 @@
  * one tier at a time, at background priority; what fails is tried again after a
  * pause that doubles. No secret is in a file: after a restart a tier's
  * credentials come from its file, its helper or the daemon's environment, or
- * with the next request that names it.
+ * with the next upload to the same tiers.
  *
  * Any thread.
  */

@@ -192,6 +192,23 @@ make_certificate() {
 	on three "$LARDER" umount mnt
 }
 
+@test "a token that comes with one upload serves those that wait for the same tiers" {
+	start_nginx 'if ($http_authorization != "Bearer s3cret-token") {' \
+		'return 403; }'
+	configure two <<-END
+	tiers: [{name: web, url: "http://127.0.0.1:$port", access: rw}]
+	END
+	LARDER_TOKEN_WEB=s3cret-token on two "$LARDER" import tree --name web \
+		--key k1 --wait
+	on two "$LARDER" import tree --name web --key k2
+	wait_until refused_once
+	LARDER_TOKEN_WEB=s3cret-token on two "$LARDER" import tree --name web \
+		--key k3 --wait
+	wait_until queue_is_empty
+	LARDER_TOKEN=s3cret-token on one "$LARDER" pull \
+		--from "http://127.0.0.1:$port" web@k2
+}
+
 refused_once() {
 	on two "$LARDER" status --json | jq -e '.uploads[0].attempts >= 1'
 }
