@@ -373,18 +373,33 @@ static int daemon_init(struct daemon *d)
 	return 0;
 }
 
+/* A level that is none is said, and changes nothing. */
+static void set_level(const char *name, const char *where)
+{
+	enum log_level level;
+
+	if (log_level_parse(name, &level) == 0)
+		log_set_level(level);
+	else
+		log_warn(-EINVAL, "%s: \"%.40s\" is no level", where, name);
+}
+
 static int parse_args(int argc, char **argv, struct daemon *d)
 {
 	static const struct option options[] = {
 		{ "ready-fd", required_argument, NULL, 'r' },
 		{ "service", no_argument, NULL, 's' },
+		{ "log-level", required_argument, NULL, 'l' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
+	const char *level = getenv(LOG_LEVEL_VARIABLE);
 	int c;
 
+	if (level && *level)
+		set_level(level, LOG_LEVEL_VARIABLE);
 	while ((c = getopt_long(argc, argv, "vVh", options, NULL)) != -1) {
 		switch (c) {
 		case 'r':
@@ -394,6 +409,9 @@ static int parse_args(int argc, char **argv, struct daemon *d)
 		case 's':
 			d->service = true;
 			break;
+		case 'l':
+			set_level(optarg, "--log-level");
+			break;
 		case 'v':
 			log_set_level(LOG_LEVEL_DEBUG);
 			break;
@@ -401,8 +419,10 @@ static int parse_args(int argc, char **argv, struct daemon *d)
 			puts("larderd " PACKAGE_VERSION);
 			exit(0);
 		default:
-			fputs("usage: larderd [--service] [--verbose] "
+			fputs("usage: larderd [--service] [--log-level LEVEL] "
 			      "[--ready-fd N]\n"
+			      "LEVEL is error, warning, info or debug "
+			      "(--verbose).\n"
 			      "Serves the store of $XDG_CACHE_HOME/larder; "
 			      "larder starts it when it is needed.\n"
 			      "With --service it stays when it is idle, and a "

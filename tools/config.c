@@ -17,11 +17,12 @@
 #include "schema.h"
 #include "store/base/cleanup.h"
 #include "store/base/io.h"
+#include "store/base/log.h"
 #include "store/entry.h"
 
-/* What a file can say; `limits` and `store` are one level below. */
+/* What a file can say; `limits`, `store` and `log` are one level below. */
 struct config_nodes {
-	const struct yaml_node *settings[CONFIG_COUNT], *limits, *store;
+	const struct yaml_node *settings[CONFIG_COUNT], *limits, *store, *log;
 };
 
 #define NODE(id) offsetof(struct config_nodes, settings[id])
@@ -36,12 +37,17 @@ static const struct schema_key file_keys[] = {
 	{ "sign-key", SCHEMA_TEXT, NODE(CONFIG_SIGN_KEY) },
 	{ "limits", SCHEMA_MAP, offsetof(struct config_nodes, limits) },
 	{ "store", SCHEMA_MAP, offsetof(struct config_nodes, store) },
+	{ "log", SCHEMA_MAP, offsetof(struct config_nodes, log) },
 	SCHEMA_END
 };
 
 static const struct schema_key limit_keys[] = { { "key-timeout", SCHEMA_TEXT,
 						  NODE(CONFIG_KEY_TIMEOUT) },
 						SCHEMA_END };
+
+static const struct schema_key log_keys[] = { { "level", SCHEMA_TEXT,
+						NODE(CONFIG_LOG_LEVEL) },
+					      SCHEMA_END };
 
 static const struct schema_key store_keys[] = {
 	{ "max-size", SCHEMA_TEXT, NODE(CONFIG_MAX_SIZE) },
@@ -74,6 +80,8 @@ static const struct setting {
 			      config_read_size },
 	[CONFIG_GRACE] = { "store.grace", "LARDER_STORE_GRACE",
 			   config_read_count },
+	[CONFIG_LOG_LEVEL] = { "log.level", LOG_LEVEL_VARIABLE,
+			       config_read_log_level },
 };
 
 const char *config_name(enum config_id id)
@@ -146,6 +154,8 @@ static json_t *default_value(enum config_id id)
 		return json_string(KEEPER_MIN_FREE);
 	case CONFIG_GRACE:
 		return json_string(KEEPER_GRACE);
+	case CONFIG_LOG_LEVEL:
+		return json_string("info");
 	case CONFIG_SIGN_KEY:
 		return json_string("none");
 	default:
@@ -192,6 +202,8 @@ int config_parse(struct config *c, enum config_level level, const char *file,
 	if (r == 0 && nodes.store)
 		r = schema_read(file, nodes.store, "store", store_keys, &nodes,
 				f);
+	if (r == 0 && nodes.log)
+		r = schema_read(file, nodes.log, "log", log_keys, &nodes, f);
 	for (unsigned id = 0; r == 0 && id < CONFIG_COUNT; id++)
 		if (nodes.settings[id])
 			r = set_node(c, id, level, file, nodes.settings[id], f);

@@ -13,6 +13,7 @@
 #include "key_options.h"
 #include "mode.h"
 #include "schema.h"
+#include "store/base/log.h"
 #include "store/key.h"
 #include "store/sign.h"
 
@@ -105,6 +106,19 @@ int config_read_path(const char *file, const struct yaml_node *node,
 		return schema_refuse(file, node, f,
 				     "%s: \"%.200s\" must be an absolute path, "
 				     "or none",
+				     node->key, node->text);
+	return made(json_string(node->text), ret_value, f);
+}
+
+int config_read_log_level(const char *file, const struct yaml_node *node,
+			  json_t **ret_value, struct failure *f)
+{
+	enum log_level level;
+
+	if (log_level_parse(node->text, &level) < 0)
+		return schema_refuse(file, node, f,
+				     "%s: \"%.200s\" is no level; use error, "
+				     "warning, info or debug",
 				     node->key, node->text);
 	return made(json_string(node->text), ret_value, f);
 }

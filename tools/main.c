@@ -78,14 +78,27 @@ static void apply_config(const struct command *cmd, const struct config *config,
 }
 
 /* What the daemon has to know, should this command start one. */
-static void pass_on(const struct config *config)
+static void pass_on(const struct config *config, const struct args *args)
 {
 	static const enum config_id ids[] = { CONFIG_MAX_SIZE,
 					      CONFIG_MAX_OBJECTS,
-					      CONFIG_MIN_FREE, CONFIG_GRACE };
+					      CONFIG_MIN_FREE, CONFIG_GRACE,
+					      CONFIG_LOG_LEVEL };
 
 	for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++)
 		spawn_set(config_variable(ids[i]), config_text(config, ids[i]));
+	if (args->log_level)
+		spawn_set(LOG_LEVEL_VARIABLE, args->log_level);
+}
+
+/* What the libraries log here; the daemon has another default. */
+static void set_level(const struct args *args)
+{
+	enum log_level level = args->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN;
+
+	if (args->log_level)
+		(void)log_level_parse(args->log_level, &level);
+	log_set_level(level);
 }
 
 static int run_command(const struct command *cmd, int argc, char **argv)
@@ -109,8 +122,8 @@ static int run_command(const struct command *cmd, int argc, char **argv)
 	if (!tiers_local_writable())
 		mode_forbid_commits("--tiers, or tiers of the configuration");
 	keys_choose(&config);
-	pass_on(&config);
-	log_set_level(args.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN);
+	pass_on(&config, &args);
+	set_level(&args);
 	r = cmd->run(&args);
 	tiers_release();
 	keys_release();

@@ -12,6 +12,7 @@
 
 #include "cmd.h"
 #include "out.h"
+#include "store/base/log.h"
 #include "store/entry.h"
 
 #define ARG(field) offsetof(struct args, field)
@@ -24,6 +25,9 @@ const struct option_def options_common[] = {
 	{ "tiers", 0, OPTION_VALUE, "TIER:ACCESS,...", ARG(tiers),
 	  "The tiers to use: names of the configuration, local, or URLs; "
 	  "ACCESS is r, w or rw." },
+	{ "log-level", 0, OPTION_VALUE, "LEVEL", ARG(log_level),
+	  "What is logged by this command, and by a daemon that it starts: "
+	  "error, warning, info or debug." },
 	{ "json", 0, OPTION_FLAG, NULL, ARG(json),
 	  "Print one JSON object; numbers are exact, sizes are bytes." },
 	{ "quiet", 'q', OPTION_FLAG, NULL, ARG(quiet),
@@ -306,6 +310,17 @@ static int check_word(const char *option, const char *value)
 			 option, value, KEY_MAX);
 }
 
+static int check_level(const char *name)
+{
+	enum log_level level;
+
+	if (!name || log_level_parse(name, &level) == 0)
+		return 0;
+	return out_error(EXIT_USAGE,
+			 "--log-level %s: use error, warning, info or debug",
+			 name);
+}
+
 static int check_branch(const char *branch)
 {
 	if (!branch ||
@@ -345,6 +360,8 @@ static int check_args(const struct command *cmd, const struct args *a)
 	for (size_t i = 0; !r && i < a->restore_prefixes.count; i++)
 		r = check_word("--restore-prefix",
 			       a->restore_prefixes.items[i]);
+	if (!r)
+		r = check_level(a->log_level);
 	if (!r)
 		r = check_branch(a->branch);
 	if (!r)

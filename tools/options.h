@@ -18,6 +18,7 @@ struct args {
 	/* of every command */
 	bool json, quiet, verbose, help;
 	const char *namespace, *tenant;
+	const char *log_level;
 	const char *mode_setting; /* no option: what the configuration says */
 
 	struct key_options key;

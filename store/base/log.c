@@ -19,9 +19,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log_file.h"
+#include "log_limit.h"
 
 #define LINE_MAX_BYTES 2048
+#define DROPPED_MAX 4 /* that are said before one line */
 
 struct line {
 	char text[LINE_MAX_BYTES];
@@ -102,25 +105,76 @@ void log_set_level(enum log_level level)
 	atomic_store_explicit(&max_level, level, memory_order_relaxed);
 }
 
+int log_level_parse(const char *name, enum log_level *ret_level)
+{
+	static const struct {
+		const char *name;
+		enum log_level level;
+	} levels[] = {
+		{ "error", LOG_LEVEL_ERROR },
+		{ "warning", LOG_LEVEL_WARN },
+		{ "info", LOG_LEVEL_INFO },
+		{ "debug", LOG_LEVEL_DEBUG },
+	};
+
+	for (size_t i = 0; i < sizeof(levels) / sizeof(*levels); i++)
+		if (strcmp(levels[i].name, name) == 0) {
+			*ret_level = levels[i].level;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+static void line_begin(struct line *l, int level)
+{
+	l->len = 0;
+	if (stderr_is_journal())
+		line_add(l, "<%d>", level);
+	else
+		line_add(l, "%s: ", program_invocation_short_name);
+}
+
+static void say_dropped(const struct log_dropped *dropped)
+{
+	struct line l;
+
+	line_begin(&l, dropped->level);
+	line_add(&l, "%u more times within a minute: %s", dropped->count,
+		 dropped->text);
+	line_write(&l);
+}
+
+/* `begin`: what of the line is no text. */
+static void line_write_limited(struct line *l, int level, size_t begin)
+{
+	struct log_dropped said[DROPPED_MAX];
+	unsigned nsaid = 0;
+	bool pass = log_limit_pass(level, l->text + begin, l->len - begin,
+				   clock_mono_ns(), said, DROPPED_MAX, &nsaid);
+
+	for (unsigned i = 0; i < nsaid; i++)
+		say_dropped(&said[i]);
+	if (pass)
+		line_write(l);
+}
+
 int log_at(enum log_level level, int err, const char *fmt, ...)
 {
 	int saved = errno;
 	struct line l;
+	size_t begin;
 	va_list ap;
 
 	if ((int)level > atomic_load_explicit(&max_level, memory_order_relaxed))
 		return err;
 
-	l.len = 0;
-	if (stderr_is_journal())
-		line_add(&l, "<%d>", level);
-	else
-		line_add(&l, "%s: ", program_invocation_short_name);
+	line_begin(&l, level);
+	begin = l.len;
 	va_start(ap, fmt);
 	line_vadd(&l, fmt, ap);
 	va_end(ap);
 	line_add_error(&l, err);
-	line_write(&l);
+	line_write_limited(&l, level, begin);
 	errno = saved;
 	return err;
 }

@@ -10,7 +10,8 @@
  *	return log_error(-EBADMSG, "pack %s: bad footer", name);
  *
  * Thread-safe; one line is one write(2). Lines go to standard error, with
- * "<N>" priority prefixes where standard error is the journal.
+ * "<N>" priority prefixes where standard error is the journal. The same line
+ * again and again is counted and not written (log_limit.h).
  */
 #ifndef LARDER_BASE_LOG_H
 #define LARDER_BASE_LOG_H
@@ -24,6 +25,10 @@ enum log_level {
 
 /* Lines above this level are dropped. Starts at LOG_LEVEL_INFO. */
 void log_set_level(enum log_level level);
+
+/* "error", "warning", "info" or "debug". -EINVAL for no level. */
+#define LOG_LEVEL_VARIABLE "LARDER_LOG_LEVEL" /* the daemon's, at its start */
+int log_level_parse(const char *name, enum log_level *ret_level);
 
 /* Writes one line; `fmt` takes no newline. Returns `err` unchanged. */
 int log_at(enum log_level level, int err, const char *fmt, ...)

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "store/base/io.h"
 #include "store/base/log.h"
 
 /* Runs `fn` in a child whose standard error is a pipe (named as the journal
@@ -42,7 +43,7 @@ static void captured(void (*fn)(void), int journal, char *ret, size_t room)
 		_exit(0);
 	}
 	close(pipes[1]);
-	n = read(pipes[0], ret, room - 1);
+	n = io_read_upto(pipes[0], ret, room - 1);
 	assert_true(n >= 0);
 	ret[n] = '\0';
 	close(pipes[0]);
@@ -78,6 +79,13 @@ static void say_long(void)
 	memset(text, 'x', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
 	log_info("%s", text);
+}
+
+static void say_flood(void)
+{
+	for (unsigned i = 0; i < 1000; i++)
+		(void)log_warn(-EIO, "pack %d", 7);
+	log_info("another");
 }
 
 static void test_error_text(void **state)
@@ -128,6 +136,36 @@ static void test_long_line_is_cut(void **state)
 	assert_ptr_equal(strchr(out, '\n'), out + len - 1);
 }
 
+static void test_flood(void **state)
+{
+	char out[4096], *line = out;
+	unsigned lines = 0;
+
+	(void)state;
+	captured(say_flood, 0, out, sizeof(out));
+	for (; (line = strstr(line, "pack 7")); line++)
+		lines++;
+	assert_int_equal(lines, 10);
+	assert_non_null(strstr(out, "prog: another\n"));
+}
+
+static void test_level_names(void **state)
+{
+	enum log_level level;
+
+	(void)state;
+	assert_int_equal(log_level_parse("error", &level), 0);
+	assert_int_equal(level, LOG_LEVEL_ERROR);
+	assert_int_equal(log_level_parse("warning", &level), 0);
+	assert_int_equal(level, LOG_LEVEL_WARN);
+	assert_int_equal(log_level_parse("info", &level), 0);
+	assert_int_equal(level, LOG_LEVEL_INFO);
+	assert_int_equal(log_level_parse("debug", &level), 0);
+	assert_int_equal(level, LOG_LEVEL_DEBUG);
+	assert_int_equal(log_level_parse("", &level), -EINVAL);
+	assert_int_equal(log_level_parse("Debug", &level), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -135,6 +173,8 @@ int main(void)
 		cmocka_unit_test(test_journal_prefix),
 		cmocka_unit_test(test_control_bytes),
 		cmocka_unit_test(test_level),
+		cmocka_unit_test(test_level_names),
+		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_long_line_is_cut),
 	};
 
