@@ -34,14 +34,19 @@ struct command {
 	bool key_options;		  /* takes KEY OPTIONS */
 	bool takes_command;		  /* operands stand behind `--` */
 	bool takes_names;		  /* ... and names in front of it */
+	const char *const *words;	  /* for its first operand; NULL: any */
 	unsigned operands_min, operands_max;
 	int (*run)(const struct args *args); /* the exit code */
 };
 
-extern const struct command cmd_cat, cmd_commit, cmd_config, cmd_daemon,
-	cmd_diff, cmd_doctor, cmd_export, cmd_gc, cmd_import, cmd_init, cmd_key,
-	cmd_keygen, cmd_list, cmd_ls, cmd_materialize, cmd_mount, cmd_pin,
-	cmd_prefetch, cmd_pull, cmd_push, cmd_reset, cmd_rm, cmd_run, cmd_show,
-	cmd_stats, cmd_status, cmd_umount, cmd_unpin, cmd_verify, cmd_why;
+/* All of them, up to NULL; in main.c. */
+extern const struct command *const larder_commands[];
+
+extern const struct command cmd_cat, cmd_commit, cmd_completion, cmd_config,
+	cmd_daemon, cmd_diff, cmd_doctor, cmd_export, cmd_gc, cmd_import,
+	cmd_init, cmd_key, cmd_keygen, cmd_list, cmd_ls, cmd_materialize,
+	cmd_mount, cmd_pin, cmd_prefetch, cmd_pull, cmd_push, cmd_reset, cmd_rm,
+	cmd_run, cmd_show, cmd_stats, cmd_status, cmd_umount, cmd_unpin,
+	cmd_verify, cmd_why;
 
 #endif

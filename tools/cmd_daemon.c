@@ -168,6 +168,9 @@ static int run(const struct args *args)
 			 nearest ? nearest : "", nearest ? "?" : "");
 }
 
+static const char *const words[] = { "start", "stop", "restart", "status",
+				     NULL };
+
 static const struct option_def options[] = {
 	{ "force", 0, OPTION_FLAG, NULL, offsetof(struct args, force),
 	  "With stop: end all mounts first, also those in use; their changes "
@@ -186,6 +189,7 @@ const struct command cmd_daemon = {
 		"keeps them: programs that use them wait for a moment. stop "
 		"and status start no daemon.",
 	.options = options,
+	.words = words,
 	.operands_min = 1,
 	.operands_max = 1,
 	.run = run,

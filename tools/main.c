@@ -11,33 +11,35 @@
 #include "config.h"
 #include "help.h"
 #include "keys.h"
+#include "man_page.h"
 #include "mode.h"
 #include "out.h"
 #include "spawn.h"
 #include "tiers.h"
 #include "store/base/log.h"
 
-static const struct command *const commands[] = {
-	&cmd_run,    &cmd_init,	    &cmd_config, &cmd_key,    &cmd_why,
-	&cmd_mount,  &cmd_prefetch, &cmd_pull,	 &cmd_push,   &cmd_umount,
-	&cmd_diff,   &cmd_reset,    &cmd_commit, &cmd_import, &cmd_list,
-	&cmd_show,   &cmd_ls,	    &cmd_cat,	 &cmd_export, &cmd_materialize,
-	&cmd_status, &cmd_stats,    &cmd_gc,	 &cmd_rm,     &cmd_pin,
-	&cmd_unpin,  &cmd_verify,   &cmd_keygen, &cmd_daemon, &cmd_doctor,
-	NULL,
+const struct command *const larder_commands[] = {
+	&cmd_run,    &cmd_init,	  &cmd_config,	   &cmd_key,
+	&cmd_why,    &cmd_mount,  &cmd_prefetch,   &cmd_pull,
+	&cmd_push,   &cmd_umount, &cmd_diff,	   &cmd_reset,
+	&cmd_commit, &cmd_import, &cmd_list,	   &cmd_show,
+	&cmd_ls,     &cmd_cat,	  &cmd_export,	   &cmd_materialize,
+	&cmd_status, &cmd_stats,  &cmd_gc,	   &cmd_rm,
+	&cmd_pin,    &cmd_unpin,  &cmd_verify,	   &cmd_keygen,
+	&cmd_daemon, &cmd_doctor, &cmd_completion, NULL,
 };
 
 static const char *command_name(const void *arg, size_t index)
 {
 	(void)arg;
-	return commands[index] ? commands[index]->name : NULL;
+	return larder_commands[index] ? larder_commands[index]->name : NULL;
 }
 
 static const struct command *find_command(const char *name)
 {
-	for (size_t i = 0; commands[i]; i++)
-		if (strcmp(commands[i]->name, name) == 0)
-			return commands[i];
+	for (size_t i = 0; larder_commands[i]; i++)
+		if (strcmp(larder_commands[i]->name, name) == 0)
+			return larder_commands[i];
 	return NULL;
 }
 
@@ -130,16 +132,18 @@ static int run_command(const struct command *cmd, int argc, char **argv)
 	return r;
 }
 
-static int print_help(const char *name)
+static int print_help(const char *name, const char *form)
 {
 	const struct command *cmd = name ? find_command(name) : NULL;
 
 	if (name && !cmd)
 		return unknown_command(name);
-	if (cmd)
+	if (cmd && form && strcmp(form, "--man") == 0)
+		man_page_print(stdout, cmd);
+	else if (cmd)
 		help_command(stdout, cmd);
 	else
-		help_overview(stdout, commands);
+		help_overview(stdout, larder_commands);
 	return 0;
 }
 
@@ -149,7 +153,7 @@ static int dispatch(int argc, char **argv)
 	const struct command *cmd;
 
 	if (!word) {
-		help_overview(stderr, commands);
+		help_overview(stderr, larder_commands);
 		return EXIT_USAGE;
 	}
 	if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
@@ -157,9 +161,9 @@ static int dispatch(int argc, char **argv)
 		return 0;
 	}
 	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
-		return print_help(NULL);
+		return print_help(NULL, NULL);
 	if (strcmp(word, "help") == 0)
-		return print_help(argv[2]);
+		return print_help(argv[2], argc > 3 ? argv[3] : NULL);
 	if (word[0] == '-')
 		return out_error(EXIT_USAGE,
 				 "%s: options stand behind the command, as in "
