@@ -7,8 +7,8 @@
  *
  * A request whose own thread faulted weighs two, others that a worker had in
  * flight when it was killed (by the kernel, which lacked memory, or by
- * somebody) one. The supervisor allows five new workers in ten seconds
- * (supervisor.c), so the fifth of them must be able to refuse.
+ * somebody) one: fewer than the new workers that the supervisor allows in ten
+ * seconds (supervisor.c), so one of these refuses.
  */
 #include "blame.h"
 

@@ -36,7 +36,7 @@ struct supervisor_config {
 };
 
 /* Runs until the worker ends by itself (exit status 0: idle or stopped).
- * A worker that dies otherwise is started again, at most 5 times in 10
+ * A worker that dies otherwise is started again, at most 10 times in 10
  * seconds. Returns the process's exit status. */
 int supervisor_run(const struct supervisor_config *config);
 
