@@ -143,7 +143,7 @@ setup_autogen() {
 	local newer
 	if [ -x "$1/configure" ] && [ -e "$1/Makefile.in" ]; then
 		newer=$(cd "$1" && find autogen.sh configure.ac Makefile.am m4 \
-			./*/Makemodule.am -newer configure -print -quit)
+			./*/Makemodule.am ./*/*/Makemodule.am -newer configure -print -quit)
 		[ -n "$newer" ] || return 0
 	fi
 	"$1/autogen.sh"

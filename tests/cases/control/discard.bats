@@ -24,11 +24,13 @@ worker_is_new() {
 	pid=$(larder status --json | jq -e .worker_pid) && [ "$pid" != "$1" ]
 }
 
-# umount_dies: the worker goes, and another one comes.
+# umount_dies STATUS [ARGUMENT...]: the worker goes, and another one comes, which
+# is asked again: it finds done what was to be done, or dies of it, too.
 umount_dies() {
-	local worker
+	local want=$1 worker
+	shift
 	worker=$(larder status --json | jq .worker_pid)
-	run ! larder umount --discard m
+	run "-$want" larder umount "$@" m
 	wait_until worker_is_new "$worker"
 }
 
@@ -42,14 +44,14 @@ nothing_is_kept() {
 
 @test "the worker dies when the kernel has unmounted: the changes are gone" {
 	mount_with_changes umount.unmounted
-	umount_dies
+	umount_dies 0 --discard
 	run ! mountpoint -q m
 	wait_until nothing_is_kept
 }
 
 @test "the worker dies before that: the mount is there, and counts" {
 	mount_with_changes umount.marked
-	umount_dies
+	umount_dies 1 --discard
 	[ "$(cat m/file)" = changed ]
 	echo more >m/more
 	# An umount that keeps does keep, whatever was asked for before.
@@ -103,9 +105,7 @@ nothing_is_kept() {
 	LARDER_FAULT=umount.unmounted:1:kill larder daemon start -q
 	larder mount -q --empty m
 	[ -z "$(ls m)" ]
-	worker=$(larder status --json | jq .worker_pid)
-	run ! larder umount m
-	wait_until worker_is_new "$worker"
+	umount_dies 0
 	run ! mountpoint -q m
 	wait_until nothing_is_kept
 }
@@ -113,9 +113,7 @@ nothing_is_kept() {
 @test "all was committed, and the worker dies when the kernel has unmounted" {
 	mount_with_changes umount.unmounted
 	larder commit -q m --name kept --key one
-	worker=$(larder status --json | jq .worker_pid)
-	run ! larder umount m
-	wait_until worker_is_new "$worker"
+	umount_dies 0
 	wait_until nothing_is_kept
 }
 
@@ -123,9 +121,7 @@ nothing_is_kept() {
 	mount_with_changes umount.unmounted
 	larder commit -q m --name kept --key one
 	echo more >m/more
-	worker=$(larder status --json | jq .worker_pid)
-	run ! larder umount m
-	wait_until worker_is_new "$worker"
+	umount_dies 0
 	[ "$(kept)" -eq 1 ]
 	larder daemon stop -q
 	[ "$(kept)" -eq 1 ]

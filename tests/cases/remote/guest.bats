@@ -109,7 +109,7 @@ tree_of_tar() {
 
 # What a session of the guest does: the unit's mount, a build, a commit.
 guest_works() {
-	local unit=$LARDER_SRCDIR/systemd/larder-mount@.service.in start
+	local unit=$LARDER_SRCDIR/contrib/systemd/larder-mount@.service.in start
 	start=$(sed -n 's/^ExecStart=//p' "$unit" | sed \
 		's,@bindir@,/opt,g; s,\$\$,$,g; s,%f,project/out,')
 	in_guest env ENTRY=app@k1 sh -c "$start"

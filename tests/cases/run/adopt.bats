@@ -149,7 +149,7 @@ beneath() {
 
 @test "--adopt is one of the forms of mount" {
 	run -2 --separate-stderr larder mount --adopt --empty out
-	[[ $stderr == *'either --empty, --adopt or --resume'* ]]
+	[[ $stderr == *'either --empty, --adopt, --all or --resume'* ]]
 	run -2 --separate-stderr larder mount --adopt out@latest out
 	[[ $stderr == *'takes one DIR'* ]]
 	rm -r out/*
