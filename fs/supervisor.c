@@ -30,7 +30,7 @@
 #include "supervisor_msg.h"
 #include "supervisor_table.h"
 
-#define RESTARTS_MAX 10
+#define RESTARTS_MAX SUPERVISOR_RESTARTS_MAX
 #define RESTARTS_NS (INT64_C(10) * 1000000000)
 
 struct supervisor {

@@ -21,6 +21,7 @@
 #define SUPERVISOR_READ_AHEAD (1u << 20)
 
 #define SUPERVISOR_MSG_MAX (64u << 10)
+#define SUPERVISOR_RESTARTS_MAX 10 /* in ten seconds */
 
 /* --- the supervisor --- */
 
@@ -36,8 +37,8 @@ struct supervisor_config {
 };
 
 /* Runs until the worker ends by itself (exit status 0: idle or stopped).
- * A worker that dies otherwise is started again, at most 10 times in 10
- * seconds. Returns the process's exit status. */
+ * A worker that dies otherwise is started again, at most
+ * SUPERVISOR_RESTARTS_MAX times in 10 seconds. Returns the process's exit status. */
 int supervisor_run(const struct supervisor_config *config);
 
 /* --- the worker's side; any thread (calls are serialised inside) --- */

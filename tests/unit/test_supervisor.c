@@ -421,7 +421,7 @@ static void test_gives_up_in_the_end(void **state)
 	struct harness *h = *state;
 	unsigned i;
 
-	for (i = 0; i < 6; i++)
+	for (i = 0; i <= SUPERVISOR_RESTARTS_MAX; i++)
 		order_exit(h, 1);
 	assert_int_equal(wait_supervisor(h), 1);
 }
