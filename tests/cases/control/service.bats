@@ -99,7 +99,7 @@ no_socket() {
 
 @test "the units are valid, and start what is installed" {
 	need systemd-analyze
-	units=$LARDER_BUILDDIR/systemd
+	units=$LARDER_BUILDDIR/contrib/systemd
 	mkdir -p user system bin
 	printf '#!/bin/sh\n' >bin/larder
 	cp bin/larder bin/larderd
