@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/base/buf.h"
@@ -279,7 +280,18 @@ int all_table_save(int dirfd, const struct all_table *t, int *ret_fd)
  * machine's disk is full, a part that is no line. */
 static int append(int fd, const struct buf *b)
 {
-	return buf_error(b) ? buf_error(b) : io_write(fd, b->data, b->len);
+	struct stat st;
+	int r = buf_error(b);
+
+	if (r < 0)
+		return r;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	r = io_write(fd, b->data, b->len);
+	/* A part in the middle would make all of the table unreadable. */
+	if (r < 0 && ftruncate(fd, st.st_size) < 0)
+		return log_error(-errno, "the table of entries");
+	return r;
 }
 
 int all_table_add(int fd, const struct all_record *r)

@@ -368,7 +368,7 @@ int mount_set_entry(struct mount *mnt, const struct entry *e)
 	struct mounts *m = mnt->mounts;
 	_cleanup_free_ char *desc = NULL;
 	struct entry old, copy;
-	int r;
+	int r, keyed;
 
 	r = mount_state_copy_entry(e, &copy);
 	if (r < 0)
@@ -379,9 +379,7 @@ int mount_set_entry(struct mount *mnt, const struct entry *e)
 	mnt->state.has_entry = true;
 	pthread_mutex_unlock(&m->lock);
 	entry_release(&old);
-	r = view_set_key(mnt->view, e->key);
-	if (r < 0)
-		return r;
+	keyed = view_set_key(mnt->view, e->key);
 	/* Only who has acquired the mount changes the entry, so it may be read
 	 * here. */
 	desc = mount_state_text(&mnt->state);
@@ -390,7 +388,7 @@ int mount_set_entry(struct mount *mnt, const struct entry *e)
 	r = mount_state_save(m->dirfd, &mnt->state);
 	if (r == 0)
 		r = supervisor_save_desc(m->config.link, mnt->state.id, desc);
-	return r;
+	return r < 0 ? r : keyed;
 }
 
 void mount_get_options(const struct mount *mnt,

@@ -252,22 +252,16 @@ static void forget_done(struct uploads *u, uint64_t id)
 			u->done[n].id = 0;
 }
 
-static bool has_secrets(const json_t *tiers)
+static bool has_secrets(const json_t *tiers, unsigned index)
 {
-	const json_t *tier;
-	size_t i;
-
-	json_array_foreach(tiers, i, tier)
-	{
-		if (json_object_get(tier, "secrets"))
-			return true;
-	}
-	return false;
+	return json_object_get(json_array_get(tiers, index), "secrets");
 }
 
-/* The secrets that came with one serve all that failed on their way to the same
- * tiers: theirs may have been lost with a process. Under the lock. */
-static void share_chain(struct uploads *u, const struct upload *up)
+/* The secrets that came with one serve all of its tenant and namespace that failed
+ * on their way to the same tiers: theirs may have been lost with a process. Each
+ * that goes to a tier which has some in `tiers`. Under the lock. */
+static void share_chain(struct uploads *u, const struct upload *up,
+			const json_t *tiers)
 {
 	struct upload *other;
 
@@ -275,6 +269,9 @@ static void share_chain(struct uploads *u, const struct upload *up)
 	{
 		if (other->running || other->attempts == 0 ||
 		    other->chain == up->chain ||
+		    !has_secrets(tiers, other->index) ||
+		    strcmp(other->entry.tenant, up->entry.tenant) != 0 ||
+		    strcmp(other->entry.namespace, up->entry.namespace) != 0 ||
 		    !json_equal(other->tiers, up->tiers))
 			continue;
 		chain_unref(other->chain);
@@ -332,8 +329,7 @@ int uploads_add(struct uploads *u, const struct entry *e, struct chain *c,
 		return r;
 	pthread_mutex_lock(&u->lock);
 	r = start_thread(u);
-	if (has_secrets(tiers))
-		share_chain(u, up);
+	share_chain(u, up, tiers);
 	id = r == 0 ? join_or_append(u, &up) : own;
 	pthread_mutex_unlock(&u->lock);
 	if (up)

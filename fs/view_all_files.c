@@ -327,6 +327,9 @@ void all_files_leave(struct view_all *a, uint32_t number)
 
 	if (list_leaving(a, number, &l) < 0)
 		l.held = true;
+	/* What an earlier worker gave the kernel is not counted. */
+	if (l.count > 0 && a->opt.adopt)
+		l.held = true;
 	for (size_t i = 0; i < l.count; i++)
 		remove_file(a, l.nodes[i]);
 	free(l.nodes);

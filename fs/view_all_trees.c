@@ -151,12 +151,12 @@ static void drop_unneeded(const struct view_all *a, struct all_table *t)
 
 static int load_table(const struct view_all *a, struct all_table *ret_table)
 {
-	int r = a->opt.adopt ? all_table_load(a->dirfd, ret_table) : -ENOENT;
+	int r;
 
-	/* Without it, what the kernel has is stale, and what it asks for next
-	 * is right. */
-	if (r == -ENOENT || r == -EBADMSG)
+	if (!a->opt.adopt)
 		return all_table_init(ret_table);
+	/* Without it, numbers that the kernel has would be given again. */
+	r = all_table_load(a->dirfd, ret_table);
 	if (r == 0)
 		drop_unneeded(a, ret_table);
 	return r;

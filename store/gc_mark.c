@@ -201,9 +201,30 @@ static int mark_anchor(struct gc *g, const struct digest *anchor)
 	return 0;
 }
 
+/* Zero: folded against nothing, as one is that is gone or damaged. */
+static int read_anchor(struct gc *g, const struct digest *catalog,
+		       struct digest *ret_anchor)
+{
+	struct index_stamp stamp;
+	struct fold_header h;
+	_cleanup_close_ int fd =
+		tree_blob_open(g->store->catalogs_fd, catalog, &stamp);
+	int r = fd < 0 ? fd : fold_read_header(fd, &h);
+
+	*ret_anchor = (struct digest){ 0 };
+	if (r < 0)
+		return r == -ENOENT || r == -EBADMSG || r == -ESTALE ? 0 : r;
+	if (r > 0)
+		*ret_anchor = h.anchor;
+	return 0;
+}
+
+/* The anchor stays also where the tree cannot be opened, for what it lacks may
+ * come back. */
 int gc_mark(struct gc *g, const struct digest *catalog, bool needed)
 {
 	struct store_tree *t;
+	struct digest anchor;
 	struct gc_blob *b;
 	int r = gc_find_blob(g, catalog, &b);
 
@@ -211,6 +232,11 @@ int gc_mark(struct gc *g, const struct digest *catalog, bool needed)
 		return r;
 	count_blob(g, b);
 	b->live = true;
+	r = read_anchor(g, catalog, &anchor);
+	if (r == 0)
+		r = mark_anchor(g, &anchor);
+	if (r < 0)
+		return r;
 	r = store_tree_load(g->store, catalog, &t);
 	if (r < 0)
 		return unreadable(g, b, r, needed);
@@ -225,16 +251,10 @@ int gc_mark(struct gc *g, const struct digest *catalog, bool needed)
 
 int gc_is_anchored(struct gc *g, const struct digest *catalog)
 {
-	struct index_stamp stamp;
-	struct fold_header h;
-	_cleanup_close_ int fd =
-		tree_blob_open(g->store->catalogs_fd, catalog, &stamp);
-	int r = fd < 0 ? fd : fold_read_header(fd, &h);
+	struct digest anchor;
+	int r = read_anchor(g, catalog, &anchor);
 
-	/* One that is gone or damaged is folded against nothing. */
-	if (r < 0)
-		return r == -ENOENT || r == -EBADMSG || r == -ESTALE ? 0 : r;
-	return r > 0 && !digest_is_zero(&h.anchor);
+	return r < 0 ? r : !digest_is_zero(&anchor);
 }
 
 /* ---- holds */

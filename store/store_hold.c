@@ -303,7 +303,8 @@ int store_tree_check_condemned(struct store *s, const struct store_tree *t)
 
 	if (s->condemned.heads.count == 0)
 		return 0;
-	if (dmap_find(&s->condemned, &t->node.digest))
+	if (dmap_find(&s->condemned, &t->node.digest) ||
+	    dmap_find(&s->condemned, &t->anchor))
 		return -ENOENT;
 	for (n = 0; n < placement_packs(t->placement); n++)
 		if (dmap_find(&s->condemned, placement_pack(t->placement, n)))

@@ -105,11 +105,12 @@ static int load(struct store *s, const struct digest *digest, bool full,
 		struct digest *ret_anchor);
 
 static int load_anchor(struct store *s, const struct digest *digest,
-		       const struct digest *name, struct catalog **ret_catalog)
+		       const struct digest *name, bool full,
+		       struct catalog **ret_catalog)
 {
 	struct digest none;
 	char hex[DIGEST_HEX_LEN + 1], of[DIGEST_HEX_LEN + 1];
-	int r = load(s, digest, false, true, ret_catalog, &none);
+	int r = load(s, digest, full, true, ret_catalog, &none);
 
 	if (r != -ENOENT && r != -EBADMSG)
 		return r;
@@ -121,13 +122,34 @@ static int load_anchor(struct store *s, const struct digest *digest,
 			 of, hex);
 }
 
+/* What does not unfold may have nothing wrong but its anchor, which was believed
+ * to be what it was: then that is damaged, and this is not. */
+static int unfold_against(struct store *s, const struct catalog_file *f,
+			  const struct fold_header *h,
+			  struct catalog **ret_catalog)
+{
+	struct catalog *anchor = NULL;
+	bool full = false;
+	int r;
+
+	for (;;) {
+		r = load_anchor(s, &h->anchor, &h->name, full, &anchor);
+		if (r == 0)
+			r = unfold_catalog(s, f->fd, h, &f->stamp, anchor,
+					   f->known, ret_catalog);
+		catalog_unref(steal_ptr(&anchor));
+		if (r != -EBADMSG || full)
+			return r;
+		full = true;
+	}
+}
+
 /* -ENOENT: its anchor is lost. */
 static int load_folded(struct store *s, const struct catalog_file *f,
 		       const struct fold_header *h, bool is_anchor,
 		       struct catalog **ret_catalog)
 {
-	struct catalog *anchor = NULL;
-	int r = 0;
+	int r;
 
 	if (h->kind != FOLD_CATALOG || !digest_equal(&h->name, f->digest))
 		return log_error(-EBADMSG, "folded catalog: another one");
@@ -136,12 +158,11 @@ static int load_folded(struct store *s, const struct catalog_file *f,
 					   "one itself");
 	if (f->known && (*ret_catalog = unfolded_find(s, f->digest, &f->stamp)))
 		return 0;
-	if (!digest_is_zero(&h->anchor))
-		r = load_anchor(s, &h->anchor, &h->name, &anchor);
-	if (r == 0)
-		r = unfold_catalog(s, f->fd, h, &f->stamp, anchor, f->known,
+	if (digest_is_zero(&h->anchor))
+		r = unfold_catalog(s, f->fd, h, &f->stamp, NULL, f->known,
 				   ret_catalog);
-	catalog_unref(anchor);
+	else
+		r = unfold_against(s, f, h, ret_catalog);
 	if (r == 0)
 		unfolded_keep(s, f->digest, &f->stamp, *ret_catalog);
 	return r;

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/cleanup.h"
 #include "base/io.h"
@@ -45,13 +46,27 @@ int unfold_bytes(int fd, const struct fold_header *h,
 	return 0;
 }
 
-/* A file that goes when `p` is released and nobody maps it any more. */
-static int nameless(struct store *s, const void *data, size_t len,
-		    struct publish *p)
+static int nameless_on_disk(struct store *s, const void *data, size_t len,
+			    struct publish *p)
 {
 	int r = publish_open(p, s->fd, 0600);
 
 	return r < 0 ? r : io_write(p->fd, data, len);
+}
+
+/* A file that goes when `p` is released and nobody maps it any more. In memory
+ * where the disk is full: who makes room has to look at trees first. */
+static int nameless(struct store *s, const void *data, size_t len,
+		    struct publish *p)
+{
+	int r = nameless_on_disk(s, data, len, p);
+
+	if (r != -ENOSPC && r != -EDQUOT && r != -EROFS)
+		return r;
+	publish_release(p);
+	*p = (struct publish)PUBLISH_INIT;
+	p->fd = memfd_create("unfolded", MFD_CLOEXEC);
+	return p->fd < 0 ? -errno : io_write(p->fd, data, len);
 }
 
 static int check_digest(const struct fold_header *h, const void *data)

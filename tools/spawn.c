@@ -120,6 +120,7 @@ static void become_daemon(const char *path, int ready, int log)
 		fcntl(ready, F_SETFD, 0);
 	close_range(READY_FD + 1, ~0u, 0);
 	unsetenv(KEYS_SIGN_VARIABLE);
+	unsetenv("NOTIFY_SOCKET"); /* of the service that runs the command */
 	for (unsigned i = 0; i < n_settings; i++)
 		setenv(settings[i].variable, settings[i].value, 1);
 	execv(path, argv);

@@ -99,6 +99,8 @@ static int flush_open(int dirfd, const char *name, dev_t dev)
 	    st.st_dev != dev || !S_ISREG(st.st_mode))
 		return 0;
 	fd = openat(dirfd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0) /* its owner may write it, and not read */
+		fd = openat(dirfd, name, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 	return fd < 0 ? 0 : write_back(fd);
 }
 

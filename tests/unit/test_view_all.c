@@ -354,6 +354,25 @@ static void test_adopted(void **state)
 }
 
 /* A root that the new worker was never asked for is forgotten, too. */
+/* Of two trees that have a file, the one goes by which it was found again: the
+ * kernel has it by the other. */
+static void test_adopted_by_the_other(void **state)
+{
+	struct all *x = *state;
+	uint64_t one = entry_root(x, "one"), two = entry_root(x, "two");
+	uint64_t same = lookup(x, one, "same");
+
+	assert_true(lookup(x, two, "same") == same);
+	restart(x);
+	assert_content(x, same, "same");
+	view_all_forget(x->all, one, 1);
+	assert_content(x, same, "same");
+	restart(x);
+	assert_content(x, same, "same");
+	view_all_forget(x->all, two, 1);
+	assert_int_equal(open_entries(x), 0);
+}
+
 static void test_adopted_and_forgotten(void **state)
 {
 	struct all *x = *state;
@@ -503,6 +522,7 @@ int main(void)
 		TEST(test_forgotten),
 		TEST(test_leaves_first),
 		TEST(test_adopted),
+		TEST(test_adopted_by_the_other),
 		TEST(test_adopted_and_forgotten),
 		TEST(test_held),
 		TEST(test_listings),
