@@ -30,7 +30,6 @@
 #include "supervisor_msg.h"
 #include "supervisor_table.h"
 
-#define RESTARTS_MAX SUPERVISOR_RESTARTS_MAX
 #define RESTARTS_NS (INT64_C(10) * 1000000000)
 
 struct supervisor {
@@ -42,8 +41,8 @@ struct supervisor {
 
 	pid_t worker; /* 0: none */
 	int channel_fd;
-	bool stopping;			   /* a signal was passed on */
-	int64_t restarts_ns[RESTARTS_MAX]; /* ring of times */
+	bool stopping; /* a signal was passed on */
+	int64_t restarts_ns[SUPERVISOR_RESTARTS_MAX]; /* ring of times */
 	unsigned restarts;
 
 	pid_t helper; /* 0: no job */
@@ -341,9 +340,11 @@ static void channel_close(struct supervisor *s)
 static bool restart_allowed(struct supervisor *s)
 {
 	int64_t now = clock_mono_ns();
-	int64_t *oldest = &s->restarts_ns[s->restarts % RESTARTS_MAX];
+	int64_t *oldest =
+		&s->restarts_ns[s->restarts % SUPERVISOR_RESTARTS_MAX];
 
-	if (s->restarts >= RESTARTS_MAX && now - *oldest < RESTARTS_NS)
+	if (s->restarts >= SUPERVISOR_RESTARTS_MAX &&
+	    now - *oldest < RESTARTS_NS)
 		return false;
 	*oldest = now;
 	s->restarts++;
@@ -371,7 +372,7 @@ static int worker_died(struct supervisor *s, int status)
 				WEXITSTATUS(status));
 	if (!restart_allowed(s)) {
 		(void)log_error(0, "it ended %d times in %d seconds: giving up",
-				RESTARTS_MAX + 1,
+				SUPERVISOR_RESTARTS_MAX + 1,
 				(int)(RESTARTS_NS / 1000000000));
 		return 1;
 	}

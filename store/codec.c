@@ -179,27 +179,30 @@ static int compress_setup(struct codec_ctx *ctx, const struct codec_dict *dict,
 	return ZSTD_isError(r) ? compress_failed(r) : 0;
 }
 
-int codec_compress(struct codec_ctx *ctx, const struct codec_dict *dict,
-		   int level, const void *data, size_t len, struct buf *out)
+/* With a context that is set up. */
+static int compress(ZSTD_CCtx *c, const void *data, size_t len, struct buf *out)
 {
-	size_t bound = ZSTD_compressBound(len);
+	size_t bound = ZSTD_compressBound(len), n;
 	void *room;
-	size_t n;
-	int r;
 
-	r = compress_setup(ctx, dict, level);
-	if (r < 0)
-		return r;
 	if (ZSTD_isError(bound))
 		return -EFBIG;
 	room = buf_reserve(out, bound);
 	if (!room)
 		return buf_error(out);
-	n = ZSTD_compress2(ctx->c, room, bound, data, len);
+	n = ZSTD_compress2(c, room, bound, data, len);
 	if (ZSTD_isError(n))
 		return compress_failed(n);
 	buf_added(out, n);
 	return 0;
+}
+
+int codec_compress(struct codec_ctx *ctx, const struct codec_dict *dict,
+		   int level, const void *data, size_t len, struct buf *out)
+{
+	int r = compress_setup(ctx, dict, level);
+
+	return r < 0 ? r : compress(ctx->c, data, len, out);
 }
 
 /* Names what is wrong with a frame for `size` bytes; NULL: nothing that
@@ -300,22 +303,9 @@ int codec_compress_against(const void *prefix, size_t prefix_len, int level,
 			   const void *data, size_t len, struct buf *out)
 {
 	_cleanup_(cleanup_cctx) ZSTD_CCtx *c = ZSTD_createCCtx();
-	size_t bound = ZSTD_compressBound(len), n;
-	void *room;
 	int r = c ? prefix_setup(c, prefix, prefix_len, level, len) : -ENOMEM;
 
-	if (r < 0)
-		return r;
-	if (ZSTD_isError(bound))
-		return -EFBIG;
-	room = buf_reserve(out, bound);
-	if (!room)
-		return buf_error(out);
-	n = ZSTD_compress2(c, room, bound, data, len);
-	if (ZSTD_isError(n))
-		return compress_failed(n);
-	buf_added(out, n);
-	return 0;
+	return r < 0 ? r : compress(c, data, len, out);
 }
 
 int codec_decompress_against(const void *prefix, size_t prefix_len,

@@ -62,10 +62,7 @@ static int take_entry(void *arg, const struct index_name *name,
 	int r;
 
 	if (err == -ESTALE)
-		return log_error(err,
-				 "the store has an entry of a newer version of "
-				 "Larder (%s@%s), which must do this",
-				 name->name, name->key);
+		return index_refuse_newer(name);
 	if (!e)
 		return 0; /* damaged: it names nothing any more */
 	ge = entry_new(g);

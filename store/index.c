@@ -454,3 +454,11 @@ int index_get_collected(struct index *ix, int64_t *ret_ns)
 	value = index_bytes_of(&v);
 	return index_time_decode(&value, ret_ns);
 }
+
+int index_refuse_newer(const struct index_name *name)
+{
+	return log_error(-ESTALE,
+			 "the store has an entry of a newer version of Larder "
+			 "(%s@%s), which must do this",
+			 name->name, name->key);
+}

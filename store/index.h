@@ -149,6 +149,10 @@ int index_each_record(struct index *ix,
 				  const struct entry *e, int err),
 		      void *arg);
 
+/* For who must know all entries: logs that this one is of a newer version;
+ * -ESTALE. */
+int index_refuse_newer(const struct index_name *name);
+
 /* The records of all chunks whose digest begins with the byte `first`; `loc`
  * is NULL for one that does not decode. And those of all packs; `bytes` is 0
  * for such a one. */

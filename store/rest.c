@@ -109,10 +109,7 @@ static int take_entry(void *arg, const struct index_name *name,
 	int r;
 
 	if (err == -ESTALE)
-		return log_error(err,
-				 "the store has an entry of a newer version of "
-				 "Larder (%s@%s), which must do this",
-				 name->name, name->key);
+		return index_refuse_newer(name);
 	if (!e)
 		return 0;
 	r = grow(rs);

@@ -64,7 +64,6 @@ static int nameless(struct store *s, const void *data, size_t len,
 	if (r != -ENOSPC && r != -EDQUOT && r != -EROFS)
 		return r;
 	publish_release(p);
-	*p = (struct publish)PUBLISH_INIT;
 	p->fd = memfd_create("unfolded", MFD_CLOEXEC);
 	return p->fd < 0 ? -errno : io_write(p->fd, data, len);
 }

@@ -10,9 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <signal.h>
-#include <sys/wait.h>
-
+#include "child.h"
 #include "gc_fixture.h"
 #include "store/base/crc32c.h"
 #include "store/base/le.h"
@@ -529,26 +527,17 @@ static void run_child(struct fixture *f, const char *rule)
 	snprintf(path, sizeof(path), "%s/store", f->dir);
 	setenv("LARDER_FAULT", rule, 1);
 	setenv(CHILD_STORE, path, 1);
-	if (freopen("/dev/null", "w", stdout))
-		execl("/proc/self/exe", "test_rest", (char *)NULL);
-	_exit(127);
+	child_exec("test_rest");
 }
 
 static bool was_killed(struct fixture *f, const char *rule)
 {
 	pid_t pid = fork();
-	int status;
 
 	assert_true(pid >= 0);
 	if (pid == 0)
 		run_child(f, rule);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (WIFSIGNALED(status)) {
-		assert_int_equal(WTERMSIG(status), SIGKILL);
-		return true;
-	}
-	assert_int_equal(WEXITSTATUS(status), 0);
-	return false;
+	return child_was_killed(pid);
 }
 
 /* Keeps the store that all of these begin with as "template". */

@@ -22,6 +22,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
 
+#include "child.h"
 #include "view_fixture.h"
 
 static struct fixture fx;
@@ -103,9 +104,7 @@ static void run_failing(const char *point, unsigned n)
 	snprintf(rule, sizeof(rule), "%s:%u:ENOSPC", point, n);
 	setenv("LARDER_FAULT", rule, 1);
 	setenv(FAILING, "1", 1);
-	if (freopen("/dev/null", "w", stdout))
-		execl("/proc/self/exe", "test_view_damage", (char *)NULL);
-	_exit(127);
+	child_exec("test_view_damage");
 }
 
 static void assert_survives(const char *point, unsigned n)

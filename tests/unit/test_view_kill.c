@@ -14,18 +14,17 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fs/view_internal.h"
 #include "store/base/cleanup.h"
 #include "store/base/io.h"
 
+#include "child.h"
 #include "view_fixture.h"
 
 #define CHILD_DIR "LARDER_TEST_KILL_DIR"
@@ -83,27 +82,18 @@ static void run_child(const char *dir, const char *point, unsigned at)
 	snprintf(rule, sizeof(rule), "%s:%u:kill", point, at);
 	setenv("LARDER_FAULT", rule, 1);
 	setenv(CHILD_DIR, dir, 1);
-	if (freopen("/dev/null", "w", stdout))
-		execl("/proc/self/exe", "test_view_kill", (char *)NULL);
-	_exit(127);
+	child_exec("test_view_kill");
 }
 
 /* True when the fault came before the end. */
-static bool child_was_killed(const char *dir, const char *point, unsigned at)
+static bool was_killed(const char *dir, const char *point, unsigned at)
 {
 	pid_t pid = fork();
-	int status;
 
 	assert_true(pid >= 0);
 	if (pid == 0)
 		run_child(dir, point, at);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (WIFSIGNALED(status)) {
-		assert_int_equal(WTERMSIG(status), SIGKILL);
-		return true;
-	}
-	assert_int_equal(WEXITSTATUS(status), 0);
-	return false;
+	return child_was_killed(pid);
 }
 
 static uint32_t answered(const char *dir)
@@ -174,7 +164,7 @@ static void kill_at(const char *point, unsigned at)
 	char dir[256];
 
 	make_dir(dir);
-	if (!child_was_killed(dir, point, at))
+	if (!was_killed(dir, point, at))
 		fail_msg("%s was passed fewer than %u times", point, at);
 	check(dir);
 	assert_int_equal(io_remove_tree(AT_FDCWD, dir), 0);
@@ -215,7 +205,7 @@ static void points_find(struct points *ret_points)
 	make_dir(dir);
 	snprintf(list, sizeof(list), "%s/points", dir);
 	setenv("LARDER_FAULT_LIST", list, 1);
-	assert_false(child_was_killed(dir, "none", 1));
+	assert_false(was_killed(dir, "none", 1));
 	unsetenv("LARDER_FAULT_LIST");
 	f = fopen(list, "r");
 	assert_non_null(f);
