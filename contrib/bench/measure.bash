@@ -144,7 +144,7 @@ once() {
 	shift 2
 	all_requests >"$bench_dir/requests.before"
 	timed "$@"
-	if [ "$subject" = larder ]; then
+	if [[ $subject = larder* ]]; then
 		all_requests >"$bench_dir/requests.after"
 		requests=$(requests_between "$bench_dir/requests.before" \
 			"$bench_dir/requests.after")
@@ -167,6 +167,19 @@ take_turns() {
 			fi
 		done
 	done
+}
+
+# row_as NEW ROW SUBJECT OTHER: a row of what was measured for another, with
+# SUBJECT as larder
+row_as() {
+	awk -F '\t' -v OFS='\t' -v new="$1" -v row="$2" -v subject="$3" \
+		-v other="$4" '$1 == row && ($2 == subject || $2 == other) {
+			$1 = new
+			if ($2 == subject)
+				$2 = "larder"
+			print
+		}' "$out/raw.tsv" >"$bench_dir/again"
+	cat "$bench_dir/again" >>"$out/raw.tsv"
 }
 
 # The memory of a virtual machine costs far more when it is first touched than

@@ -96,6 +96,8 @@ empty() {
 	mkdir -p "$dir"
 	case $1 in
 	larder) "$LARDER" mount -q --empty "$dir" >/dev/null ;;
+	larder-writeback)
+		"$LARDER" mount -q --empty -o writeback "$dir" >/dev/null ;;
 	overlayfs)
 		layers "$1"
 		mount -t overlay overlay -o \
@@ -124,7 +126,8 @@ unshow() {
 	dir=$(dir_of "$1")
 	case $1 in
 	plain) ;;
-	larder) ! mountpoint -q "$dir" || "$LARDER" umount -q --discard "$dir" ;;
+	larder | larder-writeback)
+		! mountpoint -q "$dir" || "$LARDER" umount -q --discard "$dir" ;;
 	*) unmount_dir "$dir" ;;
 	esac
 }
@@ -135,15 +138,15 @@ unempty() {
 	[ -e "$dir" ] || return 0
 	case $1 in
 	plain) rm -rf "$dir" ;;
-	larder) unshow larder ;;
+	larder | larder-writeback) unshow "$1" ;;
 	*) unmount_dir "$dir"; rm -rf "$dir".* ;;
 	esac
 }
 
 subjects_end() {
 	local subject
-	for subject in larder erofs squashfs squashfuse fuse-overlayfs overlayfs
-	do
+	for subject in larder larder-writeback erofs squashfs squashfuse \
+		fuse-overlayfs overlayfs; do
 		unshow "$subject"
 	done
 	rm -rf --one-file-system "$bench_dir/m"

@@ -6,6 +6,8 @@
 
 row write-4k rows_file ratio 1.3 plain "4 KiB writes to one file"
 row write-1m rows_file ratio 1.3 plain "sequential writes of 1 MiB"
+row write-4k-writeback rows_file ratio 1.3 plain "4 KiB writes with -o writeback"
+row write-1m-writeback rows_file ratio 1.3 plain "writes of 1 MiB, likewise"
 row read-1m rows_file ratio 1.3 plain "sequential reads of 1 MiB"
 row read-random rows_file ratio 1.3 plain "random reads of 4 KiB"
 
@@ -42,6 +44,8 @@ file_round() {
 rows_file() {
 	head -c "$([ -n "$quick" ] && echo 16M || echo 256M)" /dev/urandom \
 		>"$bench_dir/noise"
-	take_turns file_round larder plain
+	take_turns file_round larder larder-writeback plain
+	row_as write-4k-writeback write-4k larder-writeback plain
+	row_as write-1m-writeback write-1m larder-writeback plain
 	rm "$bench_dir/noise"
 }

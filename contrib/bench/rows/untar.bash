@@ -7,6 +7,8 @@
 row untar rows_untar ratio 1.0 overlayfs "untar of the tree into an empty mount"
 row untar-fuse rows_untar ratio 0.2 fuse-overlayfs "the same"
 row rm rows_untar ratio 1.0 overlayfs "rm -rf of it"
+row untar-writeback rows_untar ratio 1.0 overlayfs "untar with -o writeback"
+row rm-writeback rows_untar ratio 1.0 overlayfs "rm -rf of it, likewise"
 
 untar() { tar -C "$1" -xf "$(tree_tar)"; }
 remove_tree() { find "$1" -mindepth 1 -maxdepth 1 -exec rm -rf {} +; }
@@ -25,9 +27,9 @@ untar_round() {
 rows_untar() {
 	local peers
 	mapfile -t peers < <(peers overlayfs fuse-overlayfs)
-	take_turns untar_round larder plain "${peers[@]}"
-	# One measurement, two rows.
-	sed -n 's/^untar\t\(larder\|fuse-overlayfs\)\t/untar-fuse\t\1\t/p' \
-		"$out/raw.tsv" >"$bench_dir/again"
-	cat "$bench_dir/again" >>"$out/raw.tsv"
+	take_turns untar_round larder larder-writeback plain "${peers[@]}"
+	# One measurement, several rows.
+	row_as untar-fuse untar larder fuse-overlayfs
+	row_as untar-writeback untar larder-writeback overlayfs
+	row_as rm-writeback rm larder-writeback overlayfs
 }
