@@ -52,7 +52,7 @@ struct connection {
 
 	/* control.lock: */
 	struct connection *next;
-	bool busy; /* with a request */
+	bool busy; /* with a request that is worth waiting for */
 };
 
 /* --- connections --- */
@@ -63,6 +63,11 @@ static bool set_busy(struct connection *conn, bool busy)
 	LOCK_SCOPE(&conn->control->lock);
 	conn->busy = busy;
 	return conn->control->stopping;
+}
+
+bool control_set_watching(struct connection *conn, bool watching)
+{
+	return set_busy(conn, !watching);
 }
 
 static void connection_run(struct connection *conn)
@@ -81,7 +86,7 @@ static void connection_run(struct connection *conn)
 		if (r <= 0)
 			return;
 		set_busy(conn, true);
-		r = control_serve(&conn->control->config, conn->rpc,
+		r = control_serve(&conn->control->config, conn->rpc, conn,
 				  &conn->peer, request, fds, nfds);
 		for (unsigned i = 0; i < nfds; i++)
 			close(fds[i]);

@@ -17,9 +17,12 @@
 #include "control.h"
 #include "rpc.h"
 
+struct connection; /* control.c */
+
 struct control_call {
 	const struct control_config *config;
 	struct rpc *rpc;
+	struct connection *conn;
 	json_t *params; /* an object; borrowed */
 	int fds[RPC_FDS_MAX];
 	unsigned nfds;
@@ -52,13 +55,19 @@ extern const struct control_method control_run_methods[];
 extern const struct control_method control_plain_methods[];
 extern const struct control_method control_change_methods[];
 extern const struct control_method control_unused_methods[];
+extern const struct control_method control_trace_methods[];
 extern const struct control_method control_daemon_methods[];
 
 /* Answers a request; its descriptors stay the caller's. A negative errno when
  * the connection is of no use any more. */
 int control_serve(const struct control_config *config, struct rpc *rpc,
-		  const struct ucred *peer, json_t *request, const int *fds,
-		  unsigned nfds);
+		  struct connection *conn, const struct ucred *peer,
+		  json_t *request, const int *fds, unsigned nfds);
+
+/* A request that only watches, until somebody ends it, is ended by control_stop()
+ * as if its client had gone (rpc_peer_gone()), and not waited for. True where
+ * the server stops; then it may have been before this call. */
+bool control_set_watching(struct connection *conn, bool watching);
 
 /* Answers what is no request; `err` is rpc_receive()'s. */
 void control_refuse(struct rpc *rpc, int err);

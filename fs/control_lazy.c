@@ -232,6 +232,7 @@ static void add_requests(void *arg, const char *opcode, uint64_t count)
 static int totals_json(const struct control_config *config, json_t **ret_totals)
 {
 	_cleanup_json_ json_t *requests = json_object(), *tiers = json_array();
+	struct session_bytes bytes;
 	struct sums sums = { 0 };
 	struct lazy_stats st;
 	int r = tiers_each(config->tiers, add_sums, &sums);
@@ -244,10 +245,12 @@ static int totals_json(const struct control_config *config, json_t **ret_totals)
 	if (r < 0)
 		return r;
 	session_counts_each_total(add_requests, requests);
+	session_counts_bytes_total(&bytes);
 	lazy_totals(config->store, &st);
 	*ret_totals = json_pack(
-		"{s:O, s:O, s:o}", "requests", requests, "tiers", tiers,
-		"remote",
+		"{s:O, s:I, s:I, s:O, s:o}", "requests", requests, "read_bytes",
+		(json_int_t)bytes.read, "written_bytes",
+		(json_int_t)bytes.written, "tiers", tiers, "remote",
 		json_pack("{s:I, s:o, s:I, s:I, s:o, s:I}", "fetched_bytes",
 			  (json_int_t)st.fetched_bytes, "fetches",
 			  requests_json(&st), "reads", (json_int_t)st.reads,

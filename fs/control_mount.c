@@ -14,6 +14,7 @@
 
 #include "control_again.h"
 #include "control_remote.h"
+#include "session_counts.h"
 #include "upper_loss.h"
 #include "view_all.h"
 
@@ -72,6 +73,7 @@ json_t *control_mount_json(struct mount *mnt)
 	char hex[DIGEST_HEX_LEN + 1];
 	bool has_entry = mount_entry(mnt, &e) == 0;
 	struct mounts_options opt;
+	struct session_bytes bytes;
 	struct view_stats stats;
 	struct digest base;
 	json_int_t total;
@@ -107,6 +109,11 @@ json_t *control_mount_json(struct mount *mnt)
 	json_object_set_new(j, "loss", loss_json(view_loss(mount_view(mnt))));
 	json_object_set_new(j, "requests", requests_json(mnt, &total));
 	json_object_set_new(j, "requests_total", json_integer(total));
+	session_bytes(mount_session(mnt), &bytes);
+	json_object_set_new(j, "read_bytes",
+			    json_integer((json_int_t)bytes.read));
+	json_object_set_new(j, "written_bytes",
+			    json_integer((json_int_t)bytes.written));
 	return j;
 }
 

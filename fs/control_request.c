@@ -22,7 +22,7 @@ static const struct control_method *find_method(const char *name)
 		control_change_methods, control_unused_methods,
 		control_daemon_methods, control_gc_methods,
 		control_verify_methods, control_remote_methods,
-		control_lazy_methods,
+		control_lazy_methods,	control_trace_methods,
 	};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
@@ -105,8 +105,8 @@ static int call_method(struct control_call *call, const char *name,
 }
 
 int control_serve(const struct control_config *config, struct rpc *rpc,
-		  const struct ucred *peer, json_t *request, const int *fds,
-		  unsigned nfds)
+		  struct connection *conn, const struct ucred *peer,
+		  json_t *request, const int *fds, unsigned nfds)
 {
 	_cleanup_json_ json_t *none = json_object();
 	_cleanup_json_ json_t *null = json_null();
@@ -114,6 +114,7 @@ int control_serve(const struct control_config *config, struct rpc *rpc,
 	struct control_call call = {
 		.config = config,
 		.rpc = rpc,
+		.conn = conn,
 		.nfds = nfds,
 		.uid = peer->uid,
 		.gid = peer->gid,

@@ -23,6 +23,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/lazy.h"
+#include "trace.h"
 
 #define SMALL_MAX (128u << 10)	/* chunks above go through the cache */
 #define DECODE_MAX (256u << 10) /* decoding more counts as blocking */
@@ -326,8 +327,11 @@ static void cache_sleep(struct fetch *f)
 /* 0 once the chunk is there. -EAGAIN: whoever loaded it was interrupted. */
 static int cache_wait(struct fetch *f, struct cached *c, bool mine)
 {
+	int64_t begun;
+
 	if (cached_loading(f, c))
 		fetch_may_block();
+	begun = mine ? 0 : trace_wait_begin();
 	LOCK_SCOPE(&f->lock);
 
 	while (c->state == CACHED_LOADING) {
@@ -335,6 +339,7 @@ static int cache_wait(struct fetch *f, struct cached *c, bool mine)
 			return -EINTR;
 		cache_sleep(f);
 	}
+	trace_wait_end(begun);
 	return c->err == -EINTR && !mine ? -EAGAIN : c->err;
 }
 
@@ -357,6 +362,10 @@ static int read_large(struct fetch *f, const struct want *w,
 			memcpy(buf, c->data + off, len);
 		cached_unref(f, c);
 	} while (r == -EAGAIN);
+	if (r == 0 && load)
+		trace_note_chunk(len);
+	else if (r == 0)
+		trace_note(TRACE_MEMORY, len);
 	return r;
 }
 
@@ -365,19 +374,26 @@ static int read_large(struct fetch *f, const struct want *w,
 static int read_small(const struct want *w, struct thread_state *t, void *buf,
 		      size_t len, uint32_t off)
 {
+	bool whole = len == w->size;
 	int r;
 
-	if (len == w->size)
-		return want_decode(w, t, buf);
-	if (t->size != w->size || !digest_equal(&t->digest, w->digest)) {
+	if (!whole && t->size == w->size &&
+	    digest_equal(&t->digest, w->digest)) {
+		memcpy(buf, t->scratch + off, len);
+		trace_note(TRACE_MEMORY, len);
+		return 0;
+	}
+	if (!whole)
 		t->size = 0;
-		r = want_decode(w, t, t->scratch);
-		if (r < 0)
-			return r;
+	r = want_decode(w, t, whole ? buf : t->scratch);
+	if (r < 0)
+		return r;
+	if (!whole) {
 		t->digest = *w->digest;
 		t->size = w->size;
+		memcpy(buf, t->scratch + off, len);
 	}
-	memcpy(buf, t->scratch + off, len);
+	trace_note_chunk(len);
 	return 0;
 }
 

@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "session_counts.h"
+#include "trace.h"
 #include "view.h"
 #include "view_all.h"
 
@@ -27,12 +29,14 @@
 /* What fuse_session_new() gets as its user data. Constant once INIT has been
  * answered. */
 struct ops_env {
-	struct view *view;    /* borrowed, as the next */
-	struct view_all *all; /* what is shown; NULL: it is `view` */
-	bool no_open;	      /* zero-message open, of files */
-	bool no_opendir;      /* and of directories */
-	bool posix_acl;	      /* the kernel obeys ACLs */
-	bool writeback; /* the kernel may know more of files than the view */
+	struct view *view;	       /* borrowed, as the next */
+	struct view_all *all;	       /* what is shown; NULL: it is `view` */
+	struct session_counts *counts; /* borrowed, as the next */
+	struct trace *trace;
+	bool no_open;	 /* zero-message open, of files */
+	bool no_opendir; /* and of directories */
+	bool posix_acl;	 /* the kernel obeys ACLs */
+	bool writeback;	 /* the kernel may know more of files than the view */
 };
 
 /* All operations but init; of a view of all entries. */

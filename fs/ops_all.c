@@ -100,17 +100,24 @@ static void all_readlink(fuse_req_t req, fuse_ino_t ino)
 static void all_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		     struct fuse_file_info *fi)
 {
+	const struct ops_env *env = ops_env(req);
 	char *buf = ops_buffer();
 	atomic_bool flag = false;
+	struct trace_span span;
 	ssize_t n = -ENOMEM;
+	bool traced;
 
 	(void)fi;
 	if (buf) {
+		traced = trace_begin(env->trace, &span, ino, (uint64_t)off);
 		ops_interrupt_begin(req, &flag);
 		n = view_all_read(all(req), ino, buf,
 				  size < OPS_DATA_MAX ? size : OPS_DATA_MAX,
 				  off);
 		ops_interrupt_end(req);
+		if (traced)
+			trace_span_end(&span, n);
+		session_counts_read(env->counts, n);
 	}
 	if (n < 0)
 		ops_reply(req, n);

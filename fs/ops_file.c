@@ -61,7 +61,10 @@ static ssize_t read_interruptible(fuse_req_t req, fuse_ino_t ino, void *buf,
 void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
+	const struct ops_env *env = ops_env(req);
 	char *buf = ops_buffer();
+	struct trace_span span;
+	bool traced;
 	ssize_t n;
 
 	(void)fi;
@@ -71,9 +74,13 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	}
 	if (size > OPS_DATA_MAX)
 		size = OPS_DATA_MAX;
+	traced = trace_begin(env->trace, &span, ino, (uint64_t)off);
 	n = view_is_lazy(ops_view(req)) ?
 		    read_interruptible(req, ino, buf, size, off) :
 		    view_read(ops_view(req), ino, buf, size, off);
+	if (traced)
+		trace_span_end(&span, n);
+	session_counts_read(env->counts, n);
 	if (n < 0)
 		ops_reply(req, n);
 	else
@@ -85,10 +92,11 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 {
 	enum view_kill kill = ops_extra()->kill_priv ? ops_kill(req, ino) :
 						       VIEW_KILL_NONE;
+	ssize_t n = view_write(ops_view(req), ino, buf, size, off, kill);
 
 	(void)fi;
-	ops_reply_written(req,
-			  view_write(ops_view(req), ino, buf, size, off, kill));
+	session_counts_written(ops_env(req)->counts, n);
+	ops_reply_written(req, n);
 }
 
 void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,

@@ -421,6 +421,7 @@ int session_start(int fd, struct view *view, const struct session_options *opt,
 	if (!s)
 		return -ENOMEM;
 	session_counts_begin(&s->counts);
+	s->env.counts = &s->counts;
 	s->env.view = view;
 	s->env.all = opt->all;
 	s->stateful_open = opt->stateful_open;
@@ -429,7 +430,9 @@ int session_start(int fd, struct view *view, const struct session_options *opt,
 	s->arg = opt->arg;
 	s->blame = opt->blame;
 	s->id = opt->id;
-	r = session_serve(s, &owned, opt);
+	r = trace_new(&s->env.trace);
+	if (r == 0)
+		r = session_serve(s, &owned, opt);
 	if (r < 0) {
 		session_free(s);
 		return r;
@@ -441,6 +444,7 @@ int session_start(int fd, struct view *view, const struct session_options *opt,
 void session_join(struct session *s)
 {
 	loop_join(s->loop);
+	trace_end(s->env.trace);
 }
 
 void session_stop(struct session *s)
@@ -456,6 +460,7 @@ void session_free(struct session *s)
 	session_counts_end(&s->counts);
 	if (s->se)
 		fuse_session_destroy(s->se);
+	trace_free(s->env.trace);
 	free(s);
 }
 
@@ -485,4 +490,14 @@ void session_requests(const struct session *s,
 		      void *arg)
 {
 	session_counts_each(&s->counts, each, arg);
+}
+
+void session_bytes(const struct session *s, struct session_bytes *ret_bytes)
+{
+	session_counts_bytes(&s->counts, ret_bytes);
+}
+
+struct trace *session_trace(struct session *s)
+{
+	return s->env.trace;
 }

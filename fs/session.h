@@ -20,6 +20,8 @@
 
 struct blame;
 struct session;
+struct session_bytes; /* session_counts.h */
+struct trace;
 
 #define SESSION_INIT_MAX 256 /* bytes of an INIT request */
 
@@ -62,5 +64,9 @@ void session_requests(const struct session *s,
 		      void (*each)(void *arg, const char *opcode,
 				   uint64_t count),
 		      void *arg);
+void session_bytes(const struct session *s, struct session_bytes *ret_bytes);
+
+/* The trace of its reads, which ends with session_join(); borrowed. */
+struct trace *session_trace(struct session *s);
 
 #endif

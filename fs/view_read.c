@@ -12,6 +12,7 @@
 
 #include "store/base/log.h"
 
+#include "trace.h"
 #include "view_internal.h"
 
 const struct extents *view_extents(const struct view *v, uint64_t ino,
@@ -132,6 +133,8 @@ int view_plan_read(const struct view *v, uint64_t ino, const struct extents *e,
 			return extent_kind(x) == EXTENT_BASE ?
 				       r :
 				       damaged(v, ino, r);
+		if (extent_kind(x) != EXTENT_BASE)
+			trace_note(TRACE_UPPER, stop - from);
 		pos = stop;
 	}
 	memset(to + (pos - off), 0, end - pos);

@@ -99,6 +99,8 @@ int chain_get(struct chain *c, const struct tier_call *call, const char *path,
 		if (!(c->tiers[i].access & CHAIN_READ))
 			continue;
 		part.deadline_ns = share(deadline_ns, count_readable(c, i));
+		if (part.asked)
+			*part.asked = chain_name(c, i);
 		r = get_one(c, i, &part, path, off, len, want, &own);
 		if (r == 0 && ret_from)
 			*ret_from = i;

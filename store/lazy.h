@@ -104,6 +104,16 @@ struct lazy_source *store_tree_source(const struct store_tree *t);
  * -EINTR soon after *interrupted is set. NULL: nothing. Thread-local. */
 void lazy_set_interrupt(const atomic_bool *interrupted);
 
+/* What the calling thread's reads of lazy trees do not find on this machine, for
+ * who wants to know: the thread sets it and clears it. NULL: nobody does.
+ * Thread-local. */
+struct lazy_served {
+	uint64_t waited_ns;	       /* added up */
+	bool remote;		       /* bytes came that were waited for */
+	char tier[CHAIN_NAME_MAX + 1]; /* from this tier, the latest of them */
+};
+void lazy_set_served(struct lazy_served *served);
+
 /*
  * Who wants to know that what is fetched has made the store larger: called, on
  * a thread of the store's, after each LAZY_GROWTH_BYTES or so. Borrowed until

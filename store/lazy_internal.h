@@ -49,7 +49,8 @@ struct lazy_want {
 	uint32_t size;
 	void *out;
 	bool done;
-	int err; /* -EAGAIN: look again */
+	int err;	  /* -EAGAIN: look again */
+	const char *tier; /* that gave the bytes; as long as the tree */
 	pthread_cond_t changed;
 	struct lazy_want *next;
 };

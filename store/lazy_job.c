@@ -28,6 +28,7 @@ struct range {
 	struct lazy_tree *lt;
 	struct lazy_room *room;
 	const struct tier_call *call;
+	const char *tier;      /* whose bytes come */
 	struct sparse *sparse; /* a reference, or NULL */
 	uint32_t first, end;   /* what is to be had of the job */
 	uint32_t off, len;     /* of it, in the pack */
@@ -62,6 +63,7 @@ static void answer_wants(struct range *rg, uint32_t chunk, uint32_t size)
 		}
 		*w = want->next;
 		memcpy(want->out, rg->room->chunk, size);
+		want->tier = rg->tier;
 		want->done = true;
 		pthread_cond_signal(&want->changed);
 	}
@@ -214,6 +216,7 @@ static int range_begin(void *arg)
 	struct range *rg = arg;
 
 	range_keep(rg);
+	rg->tier = *rg->call->asked;
 	rg->got = 0;
 	rg->next = rg->first;
 	rg->bad = false;
@@ -384,12 +387,14 @@ static void note_failure(struct lazy_job *job, int r)
 int lazy_job_run(struct lazy_job *job, struct lazy_room *room)
 {
 	char why[TIER_WHY_MAX] = "";
+	const char *asked = NULL;
 	struct tier_call call = {
 		.deadline_ns = clock_mono_ns() +
 			       atomic_load(&job->tree->deadline_ms) * NS_PER_MS,
 		.cancelled = &job->tree->cancelled,
 		.background = job->prio > LAZY_AHEAD,
 		.why = why,
+		.asked = &asked,
 	};
 	int r = kind_run(job, room, &call);
 

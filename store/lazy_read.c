@@ -9,6 +9,7 @@
 #include "lazy_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,13 @@
 #define RETRY_FIRST_NS (50 * NS_PER_MS)
 #define RETRY_MAX_NS (2000 * NS_PER_MS)
 #define LOOKS_MAX 8 /* at what has come, but is not there */
+
+static _Thread_local struct lazy_served *served;
+
+void lazy_set_served(struct lazy_served *s)
+{
+	served = s;
+}
 
 struct read {
 	struct lazy_tree *lt;
@@ -208,6 +216,14 @@ static void want_init(const struct read *rd, struct lazy_want *ret_want)
 	pthread_condattr_destroy(&attr);
 }
 
+static void note_tier(const char *name)
+{
+	if (!served || !name)
+		return;
+	served->remote = true;
+	snprintf(served->tier, sizeof(served->tier), "%s", name);
+}
+
 /* 0: the bytes are in the reader's buffer. -EAGAIN: it has come, look. */
 static int fetch_once(const struct read *rd)
 {
@@ -231,6 +247,8 @@ static int fetch_once(const struct read *rd)
 	}
 	pthread_mutex_unlock(&lt->lazy->lock);
 	pthread_cond_destroy(&want.changed);
+	if (r == 0)
+		note_tier(want.tier);
 	return r;
 }
 
@@ -303,6 +321,8 @@ static void note_wait(const struct read *rd, int r)
 	st->reads_waited++;
 	st->waits[bucket_of(ns)]++;
 	st->waits_sum_us += (uint64_t)ns / 1000;
+	if (served)
+		served->waited_ns += (uint64_t)ns;
 }
 
 /* Once, until a read succeeds again. */

@@ -54,6 +54,9 @@ struct tier_call {
 	bool background; /* fills, prefetch, uploads: after all others */
 	char *why; /* NULL, or TIER_WHY_MAX bytes for the cause of a failure */
 	struct tier_seen *seen; /* NULL, or zeros to be filled */
+	/* NULL, or where a chain says which of its tiers it is asking: its
+	 * name, which lives as long as the chain. */
+	const char **asked;
 };
 
 /* Takes the next bytes; a negative errno ends the call with it. */

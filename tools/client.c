@@ -31,6 +31,8 @@ struct client {
 	struct rpc *rpc;
 	json_int_t id; /* of the latest request */
 	json_t *parts; /* of its answer: arrays by name; may be NULL */
+	void (*listener)(void *arg, const char *method, const json_t *params);
+	void *arg; /* the listener's */
 	bool start;
 };
 
@@ -148,6 +150,15 @@ void client_free(struct client *c)
 	free(c);
 }
 
+void client_listen(struct client *c,
+		   void (*each)(void *arg, const char *method,
+				const json_t *params),
+		   void *arg)
+{
+	c->listener = each;
+	c->arg = arg;
+}
+
 /* ---- calling */
 
 static int set_error(const json_t *error, struct failure *f)
@@ -243,7 +254,7 @@ static int answer(struct client *c, json_t *message, json_t **ret_result,
 }
 
 /* 1: it is the answer to the latest request. Takes what comes ahead of it:
- * shows progress, keeps parts. */
+ * shows progress, keeps parts, passes on what is for the listener. */
 static int take_message(struct client *c, const json_t *message)
 {
 	const json_t *id = json_object_get(message, "id");
@@ -256,6 +267,10 @@ static int take_message(struct client *c, const json_t *message)
 	}
 	if (strcmp(method, "part") == 0)
 		return parts_add(c, params);
+	if (*method && c->listener) {
+		c->listener(c->arg, method, params);
+		return 0;
+	}
 	/* An error without an id answers a line that was not understood. */
 	return (json_is_integer(id) && json_integer_value(id) == c->id) ||
 	       (!json_is_integer(id) && json_object_get(message, "error"));

@@ -19,6 +19,13 @@ int client_open(bool start, struct client **ret_client,
 		struct failure *ret_failure);
 void client_free(struct client *c);
 
+/* Gets what a daemon sends ahead of its answer, but for progress and parts;
+ * with the parameters of a notification, borrowed. */
+void client_listen(struct client *c,
+		   void (*each)(void *arg, const char *method,
+				const json_t *params),
+		   void *arg);
+
 /*
  * One request. `params` is taken; `fds` are borrowed. Shows progress where
  * `params` ask for it. Interruptible: then -ECANCELED, and the connection is

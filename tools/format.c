@@ -66,6 +66,18 @@ const char *format_ms(uint64_t ms, char *ret_text)
 	return ret_text;
 }
 
+const char *format_us(uint64_t us, char *ret_text)
+{
+	if (us >= 1000000)
+		return format_ms(us / 1000, ret_text);
+	if (us < 1000)
+		snprintf(ret_text, FORMAT_MAX, "%" PRIu64 " us", us);
+	else
+		snprintf(ret_text, FORMAT_MAX, "%.*f ms", us < 99950,
+			 (double)us / 1000);
+	return ret_text;
+}
+
 const char *format_ago(int64_t then_ns, int64_t now_ns, char *ret_text)
 {
 	static const struct {
@@ -154,6 +166,24 @@ void format_name(FILE *f, const json_t *name)
 		print_quoted(f, bytes, len);
 	else
 		fwrite(bytes, 1, len, f);
+}
+
+char *format_name_text(const json_t *name)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f;
+
+	if (!json_is_string(name))
+		return NULL;
+	f = open_memstream(&text, &len);
+	if (!f)
+		return NULL;
+	format_name(f, name);
+	if (fclose(f) == 0)
+		return text;
+	free(text);
+	return NULL;
 }
 
 /* ---- tables */

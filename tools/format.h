@@ -15,6 +15,8 @@
 const char *format_count(uint64_t n, char *ret_text); /* 62,285 */
 const char *format_bytes(uint64_t n, char *ret_text); /* 12.3 MB (10^6) */
 const char *format_ms(uint64_t ms, char *ret_text);   /* 12 ms, 1.2 s, 3 min */
+const char *format_us(uint64_t us,
+		      char *ret_text); /* 35 us, 1.2 ms, as above */
 const char *format_ago(int64_t then_ns, int64_t now_ns, char *ret_text);
 
 /* "1,234 files" and "1 file". */
@@ -29,6 +31,10 @@ const char *format_entry(const char *entry, char *ret_text);
 /* Prints a name given as JSON text with its own bytes; quoted as C strings
  * are where there is a control character, a quote or a backslash in it. */
 void format_name(FILE *f, const json_t *name);
+
+/* The same as a string, which the caller frees; NULL for what is no name, and
+ * where memory is short. */
+char *format_name_text(const json_t *name);
 
 /* Text in columns. A cell is copied; `columns` letters say 'l' or 'r'. */
 struct table;

@@ -48,11 +48,10 @@ static void put_synopsis(FILE *f, const struct command *cmd)
 }
 
 /* Lines that begin with a blank stay as they are, as in the help. */
-static void put_description(FILE *f, const char *text)
+static void put_paragraphs(FILE *f, const char *text)
 {
 	bool literal = false;
 
-	fputs(".SH DESCRIPTION\n", f);
 	while (*text) {
 		size_t len = strcspn(text, "\n");
 
@@ -104,7 +103,12 @@ void man_page_print(FILE *f, const struct command *cmd)
 	put_text(f, cmd->summary, strlen(cmd->summary));
 	fputc('\n', f);
 	put_synopsis(f, cmd);
-	put_description(f, cmd->description);
+	fputs(".SH DESCRIPTION\n", f);
+	put_paragraphs(f, cmd->description);
+	if (cmd->manual) {
+		fputs(".PP\n", f);
+		put_paragraphs(f, cmd->manual);
+	}
 	for (unsigned t = 0; (table = options_table(cmd, t, &title)); t++) {
 		if (!table->name)
 			continue;

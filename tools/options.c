@@ -157,19 +157,20 @@ static const struct option_def *find_option(const struct command *cmd,
 	return NULL;
 }
 
-static int set_seconds(const struct option_def *def, const char *value,
-		       unsigned *ret_seconds)
+static int set_number(const struct option_def *def, const char *value,
+		      unsigned *ret_number)
 {
+	bool seconds = def->kind == OPTION_SECONDS;
+	unsigned max = seconds ? KEY_TIMEOUT_MAX_S : OPTION_COUNT_MAX;
 	char *end;
 	unsigned long n = strtoul(value, &end, 10);
 
-	if (*value < '0' || *value > '9' || *end || n < 1 ||
-	    n > KEY_TIMEOUT_MAX_S)
+	if (*value < '0' || *value > '9' || *end || n < 1 || n > max)
 		return out_error(EXIT_USAGE,
-				 "--%s %s: give a number of seconds from 1 to "
-				 "%u",
-				 def->name, value, KEY_TIMEOUT_MAX_S);
-	*ret_seconds = (unsigned)n;
+				 "--%s %s: give a number %sfrom 1 to %u",
+				 def->name, value, seconds ? "of seconds " : "",
+				 max);
+	*ret_number = (unsigned)n;
 	return 0;
 }
 
@@ -195,7 +196,8 @@ static int set_option(struct parser *p, const struct option_def *def,
 			       out_error(EXIT_ERROR, "out of memory") :
 			       0;
 	case OPTION_SECONDS:
-		return set_seconds(def, value, field);
+	case OPTION_COUNT:
+		return set_number(def, value, field);
 	}
 	return 0;
 }

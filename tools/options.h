@@ -25,7 +25,8 @@ struct args {
 
 	/* of some */
 	const char *name, *branch, *mode, *output, *mount_options, *preset;
-	const char *format, *compressor, *block_size, *textfile;
+	const char *format, *compressor, *block_size, *textfile, *sort;
+	unsigned for_s, interval_s, rounds;
 	const char *tiers, *to, *from;
 	struct strings paths, files, presets, restore_prefixes;
 	struct strings names; /* operands in front of `--` */
@@ -34,7 +35,7 @@ struct args {
 		writeback;
 	bool no_restore, commit_on_failure, ephemeral, no_wait, dry_run, repair;
 	bool unused, only_used;
-	bool wait, remote, public;
+	bool wait, remote, public, summary, once;
 
 	const char **operands; /* NULL-terminated, like a command's argv */
 	unsigned count;
@@ -45,7 +46,10 @@ enum option_kind {
 	OPTION_VALUE,
 	OPTION_LIST,
 	OPTION_SECONDS, /* 1 to KEY_TIMEOUT_MAX_S */
+	OPTION_COUNT,	/* 1 to OPTION_COUNT_MAX */
 };
+
+#define OPTION_COUNT_MAX 1000000u
 
 struct option_def {
 	const char *name; /* without the dashes */

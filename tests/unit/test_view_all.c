@@ -14,6 +14,7 @@
 
 #include "fs/all_table.h"
 #include "fs/view_all.h"
+#include "fs/view_paths.h"
 
 #define BIG 3000000u /* several chunks */
 
@@ -510,6 +511,42 @@ static void test_listing_with_attributes(void **state)
 	assert_int_equal(files(x), 0);
 }
 
+/* --- paths --- */
+
+static void assert_path(struct view_all_paths *p, uint64_t node,
+			const char *one, const char *two)
+{
+	char *path = NULL;
+
+	assert_int_equal(view_all_paths_find(p, &node, 1, &path), 0);
+	assert_non_null(path);
+	assert_true(strcmp(path, one) == 0 || (two && strcmp(path, two) == 0));
+	free(path);
+}
+
+static void test_paths(void **state)
+{
+	struct all *x = *state;
+	uint64_t one = entry_root(x, "one"), two = entry_root(x, "two");
+	uint64_t nodes[4] = { lookup(x, two, "own"), lookup(x, one, "own"),
+			      lookup(x, two, "pair"), name_dir(x) };
+	struct view_all_paths *p;
+	char *paths[4];
+
+	assert_int_equal(view_all_paths_new(x->all, &p), 0);
+	assert_path(p, lookup(x, lookup(x, one, "d"), "deep"),
+		    "default/test/one/d/deep", "default/test/two/d/deep");
+	assert_path(p, nodes[1], "default/test/one/own", NULL);
+	assert_int_equal(view_all_paths_find(p, nodes, 4, paths), 0);
+	assert_string_equal(paths[0], "default/test/two/own");
+	assert_string_equal(paths[1], "default/test/one/own");
+	assert_string_equal(paths[2], "default/test/two/pair");
+	assert_null(paths[3]);
+	for (unsigned i = 0; i < 4; i++)
+		free(paths[i]);
+	view_all_paths_free(p);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -528,6 +565,7 @@ int main(void)
 		TEST(test_listings),
 		TEST(test_listing_while_changing),
 		TEST(test_listing_with_attributes),
+		TEST(test_paths),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
