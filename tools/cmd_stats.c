@@ -14,32 +14,13 @@
 #include "out.h"
 #include "place.h"
 #include "prometheus.h"
+#include "sample.h"
 #include "store/base/cleanup.h"
 #include "store/base/publish.h"
 
 static uint64_t number(const json_t *object, const char *name)
 {
 	return (uint64_t)field_number(object, name);
-}
-
-/* The bound that `percent` of what a histogram counts are below. */
-static uint64_t percentile(const json_t *histogram, unsigned percent)
-{
-	json_int_t all = 0, seen = 0, bound = 0;
-	json_t *bucket;
-	size_t i;
-
-	json_array_foreach(histogram, i, bucket)
-		all += json_integer_value(json_array_get(bucket, 1));
-	json_array_foreach(histogram, i, bucket)
-	{
-		if (json_is_integer(json_array_get(bucket, 0)))
-			bound = json_integer_value(json_array_get(bucket, 0));
-		seen += json_integer_value(json_array_get(bucket, 1));
-		if (seen * 100 >= all * percent)
-			break;
-	}
-	return (uint64_t)bound;
 }
 
 static void print_latency(const json_t *histogram)
@@ -49,8 +30,9 @@ static void print_latency(const json_t *histogram)
 	if (json_array_size(histogram) == 0)
 		return;
 	printf(", half of them below %s, 99 %% below %s",
-	       format_ms((percentile(histogram, 50) + 999) / 1000, half),
-	       format_ms((percentile(histogram, 99) + 999) / 1000, most));
+	       format_ms((sample_percentile(histogram, 50) + 999) / 1000, half),
+	       format_ms((sample_percentile(histogram, 99) + 999) / 1000,
+			 most));
 }
 
 static void print_remote(const json_t *remote)
@@ -145,25 +127,14 @@ static int set_dir(json_t *params, const char *dir)
 
 /* ---- for machines */
 
-/* A daemon is not started to be measured. */
 static int measure(struct buf *out, struct failure *f)
 {
-	_cleanup_client_ struct client *c = NULL;
-	_cleanup_json_ json_t *status = NULL, *stats = NULL;
-	int r = client_open(false, &c, f);
+	_cleanup_sample_ struct sample s = { .at_ns = 0 };
+	int r = sample_take(&s, f);
 
-	if (r < 0 && r != -ENOENT && r != -ECONNREFUSED)
-		return r;
-	if (r == 0)
-		r = client_call(c, "status", json_object(), NULL, 0, &status,
-				f);
-	else
-		r = 0;
-	if (r == 0 && c)
-		r = client_call(c, "stats", json_object(), NULL, 0, &stats, f);
 	if (r < 0)
 		return r;
-	if (prometheus_put(status, stats, out) < 0)
+	if (prometheus_put(&s, out) < 0)
 		return failure_set(f, -ENOMEM, EXIT_ERROR, "out of memory");
 	return 0;
 }

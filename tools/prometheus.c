@@ -147,60 +147,31 @@ static void put_daemon(struct buf *out, const json_t *status)
 
 /* --- mounts --- */
 
-static json_int_t count_flag(const json_t *list, const char *flag)
-{
-	json_int_t n = 0;
-	json_t *item;
-	size_t i;
-
-	json_array_foreach(list, i, item) n += field_flag(item, flag);
-	return n;
-}
-
-static json_int_t sum_field(const json_t *list, const char *field)
-{
-	json_int_t n = 0;
-	json_t *item;
-	size_t i;
-
-	json_array_foreach(list, i, item) n += field_number(item, field);
-	return n;
-}
-
-static json_int_t count_mode(const json_t *mounts, const char *mode)
-{
-	json_int_t n = 0;
-	json_t *item;
-	size_t i;
-
-	json_array_foreach(mounts, i, item)
-		n += strcmp(field_text(item, "mode"), mode) == 0;
-	return n;
-}
-
 static void put_mounts(struct buf *out, const json_t *status)
 {
 	const json_t *mounts = json_object_get(status, "mounts");
 	const json_t *kept = json_object_get(status, "kept");
 
 	put_head(out, "mounts", "gauge", "Mounts that are served.");
-	put_sample(out, "mounts", "mode", "ro", count_mode(mounts, "ro"));
-	put_sample(out, "mounts", "mode", "rw", count_mode(mounts, "rw"));
+	put_sample(out, "mounts", "mode", "ro",
+		   sample_count_text(mounts, "mode", "ro"));
+	put_sample(out, "mounts", "mode", "rw",
+		   sample_count_text(mounts, "mode", "rw"));
 	put_one(out, "mounts_dirty", "gauge",
 		"Mounts with changes that are not committed.",
-		count_flag(mounts, "dirty"));
+		sample_count_flag(mounts, "dirty"));
 	put_one(out, "mounts_damaged", "gauge",
 		"Mounts that lost changes to damage.",
-		count_flag(mounts, "damaged"));
+		sample_count_flag(mounts, "damaged"));
 	put_one(out, "upper_bytes", "gauge",
 		"Bytes on disk of the changes of all mounts.",
-		sum_field(mounts, "upper_bytes"));
+		sample_sum(mounts, "upper_bytes"));
 	put_one(out, "kept_uppers", "gauge",
 		"Sets of changes that are kept without a mount.",
 		(json_int_t)json_array_size(kept));
 	put_one(out, "kept_upper_bytes", "gauge",
 		"Bytes on disk of these changes.",
-		sum_field(kept, "upper_bytes"));
+		sample_sum(kept, "upper_bytes"));
 }
 
 static void put_uploads(struct buf *out, const json_t *status)
@@ -308,9 +279,10 @@ static void put_tiers(struct buf *out, const json_t *tiers)
 			      CHAIN_LATENCY_BUCKETS, chain_latency_us);
 }
 
-int prometheus_put(const json_t *status, const json_t *stats, struct buf *out)
+int prometheus_put(const struct sample *s, struct buf *out)
 {
-	const json_t *totals = json_object_get(stats, "totals");
+	const json_t *totals = json_object_get(s->stats, "totals");
+	const json_t *status = s->status;
 
 	put_one(out, "up", "gauge", "Whether a daemon is running.",
 		status != NULL);
@@ -320,6 +292,12 @@ int prometheus_put(const json_t *status, const json_t *stats, struct buf *out)
 	put_mounts(out, status);
 	put_uploads(out, status);
 	put_requests(out, totals);
+	put_one(out, "read_bytes_total", "counter",
+		"Bytes that the kernel has read from mounts.",
+		field_number(totals, "read_bytes"));
+	put_one(out, "written_bytes_total", "counter",
+		"Bytes that it has written to them.",
+		field_number(totals, "written_bytes"));
 	put_fetches(out, totals);
 	put_tiers(out, json_object_get(totals, "tiers"));
 	return buf_error(out);

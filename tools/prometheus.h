@@ -8,12 +8,10 @@
 #ifndef LARDER_TOOLS_PROMETHEUS_H
 #define LARDER_TOOLS_PROMETHEUS_H
 
-#include <jansson.h>
-
+#include "sample.h"
 #include "store/base/buf.h"
 
-/* Appends all of it: of the results of `status` and `stats`, or, where both
- * are NULL, that no daemon is running. -ENOMEM. */
-int prometheus_put(const json_t *status, const json_t *stats, struct buf *out);
+/* Appends all of a sample, or that no daemon is running. -ENOMEM. */
+int prometheus_put(const struct sample *s, struct buf *out);
 
 #endif
