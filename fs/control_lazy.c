@@ -103,8 +103,8 @@ static json_t *requests_json(const struct lazy_stats *st)
 
 static json_t *lazy_json(const struct lazy_stats *st)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:o, s:b, "
-			 "s:b, s:I}",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:o, "
+			 "s:b, s:b, s:I}",
 			 "chunks", (json_int_t)st->chunks, "chunks_here",
 			 (json_int_t)st->chunks_here, "stored_bytes",
 			 (json_int_t)st->stored_bytes, "here_bytes",
@@ -112,7 +112,7 @@ static json_t *lazy_json(const struct lazy_stats *st)
 			 (json_int_t)st->fetched_bytes, "fetches",
 			 requests_json(st), "reads", (json_int_t)st->reads,
 			 "reads_waited", (json_int_t)st->reads_waited,
-			 "waits_us",
+			 "reads_kept", (json_int_t)st->reads_kept, "waits_us",
 			 histogram(st->waits, LAZY_BUCKETS, wait_bound),
 			 "filling", st->filling, "filled", st->filled,
 			 "waits_sum_us", (json_int_t)st->waits_sum_us);
@@ -251,11 +251,12 @@ static int totals_json(const struct control_config *config, json_t **ret_totals)
 		"{s:O, s:I, s:I, s:O, s:o}", "requests", requests, "read_bytes",
 		(json_int_t)bytes.read, "written_bytes",
 		(json_int_t)bytes.written, "tiers", tiers, "remote",
-		json_pack("{s:I, s:o, s:I, s:I, s:o, s:I}", "fetched_bytes",
-			  (json_int_t)st.fetched_bytes, "fetches",
-			  requests_json(&st), "reads", (json_int_t)st.reads,
-			  "reads_waited", (json_int_t)st.reads_waited,
-			  "waits_us",
+		json_pack("{s:I, s:o, s:I, s:I, s:I, s:o, s:I}",
+			  "fetched_bytes", (json_int_t)st.fetched_bytes,
+			  "fetches", requests_json(&st), "reads",
+			  (json_int_t)st.reads, "reads_waited",
+			  (json_int_t)st.reads_waited, "reads_kept",
+			  (json_int_t)st.reads_kept, "waits_us",
 			  histogram(st.waits, LAZY_BUCKETS, wait_bound),
 			  "waits_sum_us", (json_int_t)st.waits_sum_us));
 	return *ret_totals ? 0 : -ENOMEM;

@@ -64,16 +64,18 @@ void lazy_source_unref(struct lazy_source *src)
 		src->ops->free(src);
 }
 
+void lazy_wait_until(struct lazy *l, pthread_cond_t *cond, int64_t until_ns)
+{
+	struct timespec ts = { until_ns / 1000000000, until_ns % 1000000000 };
+
+	pthread_cond_timedwait(cond, &l->lock, &ts);
+}
+
 void lazy_wait(struct lazy *l, pthread_cond_t *cond, int64_t deadline_ns)
 {
 	int64_t until = clock_mono_ns() + WAIT_NS;
-	struct timespec ts;
 
-	if (until > deadline_ns)
-		until = deadline_ns;
-	ts.tv_sec = until / 1000000000;
-	ts.tv_nsec = until % 1000000000;
-	pthread_cond_timedwait(cond, &l->lock, &ts);
+	lazy_wait_until(l, cond, until < deadline_ns ? until : deadline_ns);
 }
 
 /* --- the source --- */
@@ -182,8 +184,10 @@ static struct lazy_job *pick(struct lazy *l)
 	for (p = 0; p < LAZY_PRIORITIES; p++) {
 		if (running_from(l, p) >= running_max[p])
 			continue;
-		/* A fill leaves the line to those who are being waited for. */
-		if (p == LAZY_FILL && l->running[LAZY_WANTED] > 0)
+		/* A fill leaves the line, and what makes packs whole the
+		 * processors, to readers and what is ahead of them. */
+		if (p == LAZY_FILL &&
+		    l->running[LAZY_WANTED] + l->running[LAZY_AHEAD] > 0)
 			continue;
 		if (TAILQ_EMPTY(&l->queues[p]) &&
 		    (p < LAZY_LEARNT || !make_work(l, p)))
@@ -245,6 +249,21 @@ static bool is_resting(const struct lazy *l)
 	return false;
 }
 
+/* With the lock held. Returns for no reason at times. */
+static void wait_for_work(struct lazy *l)
+{
+	int64_t until = lazy_kept_until(l);
+
+	if (until && clock_mono_ns() >= until)
+		lazy_kept_expire(l);
+	else if (is_resting(l))
+		lazy_wait(l, &l->work, INT64_MAX);
+	else if (until)
+		lazy_wait_until(l, &l->work, until);
+	else
+		pthread_cond_wait(&l->work, &l->lock);
+}
+
 /* With the lock held. Waits for work; NULL at the end. */
 static struct lazy_job *next_job(struct lazy *l)
 {
@@ -252,10 +271,7 @@ static struct lazy_job *next_job(struct lazy *l)
 
 	while (!(job = pick(l)) && !l->stop) {
 		l->idle++;
-		if (is_resting(l))
-			lazy_wait(l, &l->work, INT64_MAX);
-		else
-			pthread_cond_wait(&l->work, &l->lock);
+		wait_for_work(l);
 		l->idle--;
 	}
 	return job;
@@ -410,6 +426,7 @@ int lazy_get(struct store *s, struct lazy **ret_lazy)
 		l->store = s;
 		init_locks(l);
 		TAILQ_INIT(&l->trees);
+		TAILQ_INIT(&l->shelf.all);
 		for (p = 0; p < LAZY_PRIORITIES; p++)
 			TAILQ_INIT(&l->queues[p]);
 		s->lazy = l;

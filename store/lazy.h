@@ -166,6 +166,7 @@ struct lazy_stats {
 	uint64_t requests[LAZY_PRIORITIES];
 	uint64_t failures;	      /* requests that failed */
 	uint64_t reads, reads_waited; /* first reads of a chunk */
+	uint64_t reads_kept;	      /* of those, answered from memory */
 	uint64_t waits[LAZY_BUCKETS]; /* of those that waited, by time */
 	uint64_t waits_sum_us;
 	bool filling, filled;

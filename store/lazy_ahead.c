@@ -310,10 +310,9 @@ void lazy_touch(struct lazy_tree *lt, uint32_t chunk)
 		touch_locked(lt, chunk);
 }
 
-void lazy_touch_early(struct lazy_tree *lt, uint32_t chunk)
+void lazy_touch_locked(struct lazy_tree *lt, uint32_t chunk)
 {
 	uint8_t pending = LAZY_PENDING, ready = LAZY_READY;
-	LOCK_SCOPE(&lt->lazy->lock);
 
 	if (lt->n_read < lt->n_chunks &&
 	    (atomic_compare_exchange_strong(&lt->state[chunk], &pending,
@@ -321,4 +320,11 @@ void lazy_touch_early(struct lazy_tree *lt, uint32_t chunk)
 	     atomic_compare_exchange_strong(&lt->state[chunk], &ready,
 					    LAZY_USED)))
 		touch_locked(lt, chunk);
+}
+
+void lazy_touch_early(struct lazy_tree *lt, uint32_t chunk)
+{
+	LOCK_SCOPE(&lt->lazy->lock);
+
+	lazy_touch_locked(lt, chunk);
 }

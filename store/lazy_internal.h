@@ -10,6 +10,7 @@
  *	lazy_read.c	the reader's side: looking here, asking, waiting
  *	lazy_here.c	what is on this machine, without reading it
  *	lazy_job.c	one request and what becomes of its bytes
+ *	lazy_kept.c	decoded chunks that wait for their reader
  *	lazy_finish.c	how a sparse pack becomes whole
  *	lazy_learn.c	requests that nobody asked for: records and fills
  *
@@ -150,6 +151,26 @@ struct lazy_hint {
 	uint8_t tail[PACK_TAIL_BYTES];
 };
 
+/* A chunk that has come and was compared with its digest, as it was decoded for
+ * that, until it is read. */
+struct lazy_kept {
+	TAILQ_ENTRY(lazy_kept) by_age;
+	struct lazy_kept *next; /* in its bucket */
+	const struct lazy_tree *tree;
+	uint32_t chunk;
+	uint32_t size;
+	uint8_t data[];
+};
+
+#define LAZY_KEPT_BUCKETS 4096u
+
+struct lazy_shelf {
+	TAILQ_HEAD(, lazy_kept) all; /* the oldest first */
+	struct lazy_kept *buckets[LAZY_KEPT_BUCKETS];
+	size_t bytes;
+	int64_t added_ns; /* when one was put there last */
+};
+
 struct lazy {
 	struct store *store; /* constant */
 
@@ -168,6 +189,7 @@ struct lazy {
 	bool stop;
 	struct lazy_trees trees;
 	struct lazy_stats closed; /* of the trees that are no more */
+	struct lazy_shelf shelf;
 };
 
 /* What a thread has to decode with. */
@@ -213,6 +235,7 @@ const atomic_bool *lazy_interrupt(void);
 /* Waits on `cond` until `deadline_ns` (monotonic) or a tenth of a second,
  * whichever is first. */
 void lazy_wait(struct lazy *l, pthread_cond_t *cond, int64_t deadline_ns);
+void lazy_wait_until(struct lazy *l, pthread_cond_t *cond, int64_t until_ns);
 
 /* --- lazy_totals.c --- */
 
@@ -238,6 +261,7 @@ int lazy_loc(const struct lazy_tree *lt, uint32_t pos,
  * for it. */
 void lazy_touch(struct lazy_tree *lt, uint32_t chunk);
 void lazy_touch_early(struct lazy_tree *lt, uint32_t chunk);
+void lazy_touch_locked(struct lazy_tree *lt, uint32_t chunk); /* the same */
 
 /* With the lock held: the end of the positions from `first` on that are ABSENT,
  * of one pack, near each other, `bytes` in all (one frame at least). `wanted`
@@ -289,6 +313,28 @@ void lazy_hints_release(struct lazy *l);
 /* As store_chunk_read(). */
 int lazy_chunk_read(struct lazy_tree *lt, struct codec_ctx *ctx, uint32_t chunk,
 		    unsigned flags, void *out);
+
+/* --- lazy_kept.c --- */
+
+/* Room for a chunk of the tree. NULL: no memory, so it is not kept. */
+struct lazy_kept *lazy_kept_new(const struct lazy_tree *lt, uint32_t chunk,
+				uint32_t size);
+
+/* With the lock held: takes it over, until a reader takes it, or it is among
+ * the oldest of too many. */
+void lazy_kept_put(struct lazy *l, struct lazy_kept *k);
+
+/* With the lock held. The caller's to free, or NULL. */
+struct lazy_kept *lazy_kept_take(struct lazy *l, const struct lazy_tree *lt,
+				 uint32_t chunk);
+
+/* With the lock held: all of a tree's; NULL: of all trees. */
+void lazy_kept_drop(struct lazy *l, const struct lazy_tree *lt);
+
+/* With the lock held: when they are to go, since nobody will read them; 0: there
+ * are none. _expire: frees them, and gives the lock back for a moment. */
+int64_t lazy_kept_until(const struct lazy *l);
+void lazy_kept_expire(struct lazy *l);
 
 /* --- lazy_job.c --- */
 

@@ -3,7 +3,8 @@
  * Carrying out a request. A range of a pack is fetched in one piece; each frame
  * of the tree in it is decoded and compared with its chunk's digest. A reader
  * that waits gets the decoded bytes at once, before they are written: a disk
- * that is full keeps nobody from reading. Then the frames go into the sparse
+ * that is full keeps nobody from reading. For one that comes a moment later
+ * they are kept in memory (lazy_kept.c). Then the frames go into the sparse
  * pack, and only then are their chunks READY.
  *
  * A range of which one frame is bad is refused as a whole, so that the next
@@ -49,10 +50,12 @@ static void range_release(struct range *rg)
 
 /* --- what came --- */
 
-static void answer_wants(struct range *rg, uint32_t chunk, uint32_t size)
+/* With the lock held. Whether somebody waited. */
+static bool answer_wants(struct range *rg, uint32_t chunk, const void *data,
+			 uint32_t size)
 {
-	LOCK_SCOPE(&rg->lt->lazy->lock);
 	struct lazy_want **w = &rg->job->wants;
+	bool waited = false;
 
 	while (*w) {
 		struct lazy_want *want = *w;
@@ -62,31 +65,56 @@ static void answer_wants(struct range *rg, uint32_t chunk, uint32_t size)
 			continue;
 		}
 		*w = want->next;
-		memcpy(want->out, rg->room->chunk, size);
+		memcpy(want->out, data, size);
 		want->tier = rg->tier;
-		want->done = true;
+		want->done = waited = true;
 		pthread_cond_signal(&want->changed);
 	}
+	return waited;
+}
+
+/* The chunk is what it should be: for who waits, or for who comes. */
+static void hand_over(struct range *rg, uint32_t chunk, const void *data,
+		      uint32_t size, struct lazy_kept **kept)
+{
+	struct lazy *l = rg->lt->lazy;
+	LOCK_SCOPE(&l->lock);
+
+	if (!answer_wants(rg, chunk, data, size) && *kept)
+		lazy_kept_put(l, steal_ptr(kept));
+}
+
+/* Of a fill, nobody is about to read what came. */
+static struct lazy_kept *room_to_keep(const struct range *rg, uint32_t chunk,
+				      uint32_t size)
+{
+	return rg->job->prio < LAZY_FILL ? lazy_kept_new(rg->lt, chunk, size) :
+					   NULL;
 }
 
 static int frame_check(struct range *rg, uint32_t chunk,
 		       const struct placement_loc *loc, const uint8_t *frame)
 {
-	const struct digest *digest;
+	_cleanup_free_ struct lazy_kept *kept = NULL;
 	struct pack *p = sparse_pack(rg->sparse);
+	const struct digest *digest;
+	uint8_t *out;
 	uint32_t size;
 	int r = catalog_chunk(rg->lt->tree->catalog, chunk, &digest, &size);
 
 	if (r == 0 &&
 	    (!pack_has_room(p, loc->off, loc->len) || size > CHUNK_MAX))
 		r = -EBADMSG;
+	if (r < 0)
+		return r;
+	kept = room_to_keep(rg, chunk, size);
+	out = kept ? kept->data : rg->room->chunk;
+	r = pack_decode(p, rg->room->ctx, frame, loc->len, loc->has_dict, 0,
+			out, size);
 	if (r == 0)
-		r = pack_decode(p, rg->room->ctx, frame, loc->len,
-				loc->has_dict, 0, rg->room->chunk, size);
+		r = lazy_check_chunk(rg->lt, chunk, out, size);
 	if (r == 0)
-		r = lazy_check_chunk(rg->lt, chunk, rg->room->chunk, size);
-	if (r == 0)
-		answer_wants(rg, chunk, size);
+		hand_over(rg, chunk, out, size, &kept);
 	return r;
 }
 

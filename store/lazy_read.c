@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading chunks of lazy trees. A chunk that is known to be here takes no lock.
- * Any other is looked for on this machine first, in the pack, then through the
- * index, and compared with its digest; then it is asked for, and the reader
- * waits, with no lock held, until it has come, its deadline has passed or it is
- * interrupted. A failure that may pass is tried again until the deadline.
+ * Reading chunks of lazy trees. A chunk that was read before and is here takes
+ * no lock. One that has just come is still in memory, as it was decoded to be
+ * compared with its digest. Any other is looked for on this machine first, in
+ * the pack, then through the index, and compared with its digest; then it is
+ * asked for, and the reader waits, with no lock held, until it has come, its
+ * deadline has passed or it is interrupted. A failure that may pass is tried
+ * again until the deadline.
  */
 #include "lazy_internal.h"
 
@@ -358,6 +360,26 @@ static int read_absent(struct read *rd)
 	return -EIO;
 }
 
+/* What has come and was not read yet. True where that is in the reader's
+ * buffer. */
+static bool read_kept(const struct read *rd)
+{
+	struct lazy_tree *lt = rd->lt;
+	_cleanup_free_ struct lazy_kept *k = NULL;
+
+	pthread_mutex_lock(&lt->lazy->lock);
+	k = lazy_kept_take(lt->lazy, lt, rd->chunk);
+	if (k) {
+		lt->stats.reads_kept++;
+		lazy_touch_locked(lt, rd->chunk);
+	}
+	pthread_mutex_unlock(&lt->lazy->lock);
+	if (!k || k->size != rd->size)
+		return false;
+	memcpy(rd->out, k->data, k->size);
+	return true;
+}
+
 int lazy_chunk_read(struct lazy_tree *lt, struct codec_ctx *ctx, uint32_t chunk,
 		    unsigned flags, void *out)
 {
@@ -371,6 +393,8 @@ int lazy_chunk_read(struct lazy_tree *lt, struct codec_ctx *ctx, uint32_t chunk,
 	if (r < 0)
 		return -EBADMSG;
 	state = atomic_load_explicit(&lt->state[chunk], memory_order_acquire);
+	if (state != LAZY_USED && read_kept(&rd))
+		return 0;
 	if (state >= LAZY_READY) {
 		r = read_copy(&rd, flags);
 		if (r == 0 && state == LAZY_READY)

@@ -16,6 +16,7 @@ static void add(struct lazy_stats *sum, const struct lazy_stats *st)
 	sum->failures += st->failures;
 	sum->reads += st->reads;
 	sum->reads_waited += st->reads_waited;
+	sum->reads_kept += st->reads_kept;
 	for (unsigned n = 0; n < LAZY_BUCKETS; n++)
 		sum->waits[n] += st->waits[n];
 	sum->waits_sum_us += st->waits_sum_us;

@@ -171,6 +171,7 @@ static void end_jobs(struct lazy_tree *lt)
 	while (lt->running > 0)
 		pthread_cond_wait(&lt->lazy->changed, &lt->lazy->lock);
 	TAILQ_REMOVE(&lt->lazy->trees, lt, all);
+	lazy_kept_drop(lt->lazy, lt);
 	lazy_totals_keep(lt);
 }
 
