@@ -3,7 +3,13 @@
  * How a sparse pack becomes whole: when all frames of the tree are there and
  * they are most of the pack, its index and the rest are fetched, all of it is
  * verified, and it becomes a pack of the store with an index record for each
- * chunk. Runs on a thread of the store's; its state is that call's.
+ * chunk. Where the pack has no other frames than the tree's, its index is what
+ * placement and catalog say, and nothing is fetched. Runs on a thread of the
+ * store's; its state is that call's.
+ *
+ * Verified is the file against the pack's name, and each frame against the
+ * digest that the index gives it, but for those that this tree has compared
+ * with the same digest since it was opened.
  */
 #include "lazy_internal.h"
 
@@ -24,10 +30,60 @@ struct completion {
 	const struct digest *name;
 	struct sparse *sparse;
 	struct pack *pack;
+	const struct lazy_pack *lp;
 	/* The run of frames that is being fetched: index records. */
 	uint32_t first, end;
 	uint32_t off;
+	uint32_t pos; /* that is_known() looks at next */
 };
+
+/* What the tree says of the frame at a position. */
+static int frame_of(const struct lazy_tree *lt, uint32_t pos,
+		    struct pack_chunk *ret_frame)
+{
+	const struct digest *digest;
+	struct placement_loc loc;
+	uint32_t size;
+	int r = lazy_loc(lt, pos, &loc);
+
+	if (r == 0)
+		r = catalog_chunk(lt->tree->catalog, lt->order[pos], &digest,
+				  &size);
+	if (r < 0)
+		return r;
+	*ret_frame = (struct pack_chunk){ *digest, loc.off, loc.len, size,
+					  loc.has_dict };
+	return 0;
+}
+
+/* 1 where the tree's frames are all that there are in the pack, and here: then
+ * the index is written. 0 where not. */
+static int make_index(struct completion *c)
+{
+	_cleanup_buf_ struct buf index = BUF_INIT;
+	const struct lazy_pack *lp = c->lp;
+	struct pack_chunk frame;
+	uint32_t pos;
+	int r;
+
+	if (lp->end - lp->first != pack_chunks(c->pack))
+		return 0;
+	for (pos = lp->first; pos < lp->end; pos++) {
+		r = frame_of(c->lt, pos, &frame);
+		if (r < 0)
+			return r;
+		if (!sparse_has(c->sparse, frame.off))
+			return 0;
+		pack_record_put(&index, &frame);
+	}
+	if (buf_error(&index))
+		return buf_error(&index);
+	if (!pack_index_is(c->pack, index.data, index.len))
+		return 0;
+	r = sparse_put(c->sparse, pack_index_off(c->pack), index.data,
+		       (uint32_t)index.len);
+	return r < 0 ? r : 1;
+}
 
 static int take_index(void *arg, const void *data, size_t len)
 {
@@ -143,17 +199,40 @@ static int fetch_rest(struct completion *c)
 	return r;
 }
 
+/* A frame that was damaged since it was compared makes the file another one than
+ * the pack's name says. */
+static bool is_known(void *arg, const struct pack_chunk *chunk)
+{
+	struct completion *c = arg;
+	struct pack_chunk mine;
+
+	for (; c->pos < c->lp->end; c->pos++) {
+		if (frame_of(c->lt, c->pos, &mine) < 0)
+			return false;
+		if (mine.off >= chunk->off)
+			break;
+	}
+	return c->pos < c->lp->end && mine.off == chunk->off &&
+	       mine.len == chunk->len && mine.size == chunk->size &&
+	       mine.has_dict == chunk->has_dict &&
+	       digest_equal(&mine.digest, &chunk->digest) &&
+	       atomic_load(&c->lt->state[c->lt->order[c->pos]]) >= LAZY_READY;
+}
+
 static int publish(struct completion *c)
 {
 	struct store *s = c->lt->tree->store;
-	int r = pack_verify(c->pack, c->room->ctx, NULL, NULL);
+	int r;
+
+	c->pos = c->lp->first;
+	r = pack_verify_rest(c->pack, c->room->ctx, is_known, c);
 
 	if (r == 0)
 		r = sparse_finish(c->sparse, s->packs_fd);
 	return r < 0 ? r : remote_index_pack(s, c->pack);
 }
 
-static int complete(struct completion *c)
+static int fetch_all(struct completion *c)
 {
 	uint64_t missing = 0;
 	int r = fetch_index(c);
@@ -164,7 +243,15 @@ static int complete(struct completion *c)
 		return r;
 	if (missing > pack_bytes(c->pack) / USELESS_SHARE)
 		return -EOPNOTSUPP;
-	r = fetch_rest(c);
+	return fetch_rest(c);
+}
+
+static int complete(struct completion *c)
+{
+	int r = make_index(c);
+
+	if (r == 0)
+		r = fetch_all(c);
 	return r < 0 ? r : publish(c);
 }
 
@@ -183,6 +270,7 @@ int lazy_pack_finish(struct lazy_tree *lt, uint32_t n, struct lazy_room *room,
 		.room = room,
 		.call = call,
 		.name = placement_pack(lt->tree->placement, n),
+		.lp = &lt->packs[n],
 	};
 	int r = lazy_pack_open(lt, n, NULL, &c.sparse);
 

@@ -305,10 +305,15 @@ uint32_t pack_index_off(const struct pack *p)
 	return p->index_off;
 }
 
+bool pack_index_is(const struct pack *p, const void *index, size_t len)
+{
+	return len == p->chunks * sizeof(struct pack_record) &&
+	       crc32c(0, index, len) == p->index_crc;
+}
+
 int pack_check_index(const struct pack *p, const void *index, size_t len)
 {
-	if (len != p->chunks * sizeof(struct pack_record) ||
-	    crc32c(0, index, len) != p->index_crc)
+	if (!pack_index_is(p, index, len))
 		return log_error(-EBADMSG, "pack %s: bad index", p->hex);
 	return 0;
 }
@@ -517,14 +522,14 @@ int pack_read_dict(struct pack *p, struct buf *ret_dict)
 				  ret_dict->data + ret_dict->len - p->dict_len);
 }
 
-/* Verification */
+/* The name */
 
 static int hash_piece(void *arg, const void *data, size_t n)
 {
 	return digest_ctx_update(arg, data, n);
 }
 
-static int verify_name(const struct pack *p)
+int pack_check_name(const struct pack *p)
 {
 	_cleanup_digest_ctx_ struct digest_ctx *hash = NULL;
 	struct digest found;
@@ -540,67 +545,4 @@ static int verify_name(const struct pack *p)
 	if (r < 0)
 		return r;
 	return digest_equal(&found, &p->name) ? 0 : -EBADMSG;
-}
-
-static int verify_chunk(struct pack *p, struct codec_ctx *ctx,
-			const struct pack_chunk *chunk, void *out)
-{
-	struct digest found;
-	int r;
-
-	r = pack_read(p, ctx, chunk->off, chunk->len, chunk->has_dict, 0, out,
-		      chunk->size);
-	if (r < 0)
-		return r;
-	r = digest_of(out, chunk->size, &found);
-	if (r < 0)
-		return r;
-	return digest_equal(&found, &chunk->digest) ? 0 : -EBADMSG;
-}
-
-/* What a device cannot read is as lost as what it reads wrongly. */
-static bool is_damage(int err)
-{
-	return err == -EBADMSG || err == -EIO;
-}
-
-static int verify_chunks(struct pack *p, struct codec_ctx *ctx,
-			 void (*damaged)(void *arg,
-					 const struct pack_chunk *chunk),
-			 void *arg)
-{
-	_cleanup_free_ uint8_t *out = malloc(CHUNK_MAX);
-	struct pack_chunk chunk;
-	uint32_t n, bad = 0;
-	int r;
-
-	if (!out)
-		return -ENOMEM;
-	for (n = 0; n < p->chunks; n++) {
-		r = pack_chunk_at(p, n, &chunk);
-		if (r < 0)
-			return r;
-		r = verify_chunk(p, ctx, &chunk, out);
-		if (r < 0 && !is_damage(r))
-			return r;
-		if (r < 0 && damaged)
-			damaged(arg, &chunk);
-		bad += r < 0;
-	}
-	return bad ? -EBADMSG : 0;
-}
-
-int pack_verify(struct pack *p, struct codec_ctx *ctx,
-		void (*damaged)(void *arg, const struct pack_chunk *chunk),
-		void *arg)
-{
-	int named = verify_name(p);
-	int r;
-
-	if (named < 0 && !is_damage(named))
-		return named;
-	r = verify_chunks(p, ctx, damaged, arg);
-	if (r < 0)
-		return r;
-	return named < 0 ? -EBADMSG : 0;
 }

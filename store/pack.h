@@ -108,6 +108,10 @@ int pack_check_head(const struct digest *name, uint64_t bytes, const void *tail,
  * the tail, is it: 0, -EBADMSG (said). */
 uint32_t pack_index_off(const struct pack *p);
 int pack_check_index(const struct pack *p, const void *index, size_t len);
+bool pack_index_is(const struct pack *p, const void *index, size_t len);
+
+/* Appends a record of an index. */
+void pack_record_put(struct buf *index, const struct pack_chunk *chunk);
 
 /* Whether a frame may lie there. */
 bool pack_has_room(const struct pack *p, uint32_t off, uint32_t len);
@@ -123,5 +127,15 @@ uint32_t pack_dict_bytes(const struct pack *p);
 int pack_verify(struct pack *p, struct codec_ctx *ctx,
 		void (*damaged)(void *arg, const struct pack_chunk *chunk),
 		void *arg);
+
+/* The same but for chunks of which the caller knows that they were compared
+ * since their frames were written, and by this process. `known` is asked in the
+ * order of the index. Ends at the first damage: -EBADMSG, -EIO. */
+int pack_verify_rest(struct pack *p, struct codec_ctx *ctx,
+		     bool (*known)(void *arg, const struct pack_chunk *chunk),
+		     void *arg);
+
+/* Reads the whole pack and compares it with its name. -EBADMSG, -EIO. */
+int pack_check_name(const struct pack *p);
 
 #endif

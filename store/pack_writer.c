@@ -171,30 +171,37 @@ static int writer_check(const struct pack_writer *w, uint32_t size,
 	return 0;
 }
 
+void pack_record_put(struct buf *index, const struct pack_chunk *chunk)
+{
+	struct pack_record rec = { 0 };
+
+	memcpy(rec.digest, chunk->digest.bytes, DIGEST_LEN);
+	le32_put(rec.off, chunk->off);
+	le32_put(rec.len, chunk->len);
+	le32_put(rec.size, chunk->size);
+	le32_put(rec.flags, chunk->has_dict ? PACK_CHUNK_DICT : 0);
+	buf_put(index, &rec, sizeof(rec));
+}
+
 int pack_writer_add(struct pack_writer *w, const struct digest *chunk,
 		    uint32_t size, bool has_dict, const void *frame,
 		    size_t frame_len, uint32_t *ret_off)
 {
-	struct pack_record rec = { 0 };
-	uint32_t off = w->bytes;
+	struct pack_chunk record = { *chunk, w->bytes, frame_len, size,
+				     has_dict };
 	int r;
 
 	r = writer_check(w, size, has_dict, frame_len);
 	if (r < 0)
 		return r;
-	memcpy(rec.digest, chunk->bytes, DIGEST_LEN);
-	le32_put(rec.off, off);
-	le32_put(rec.len, frame_len);
-	le32_put(rec.size, size);
-	le32_put(rec.flags, has_dict ? PACK_CHUNK_DICT : 0);
-	buf_put(&w->index, &rec, sizeof(rec));
+	pack_record_put(&w->index, &record);
 	if (buf_error(&w->index))
 		return w->err = buf_error(&w->index);
 	r = writer_put(w, frame, frame_len);
 	if (r < 0)
 		return r;
 	w->chunks++;
-	*ret_off = off;
+	*ret_off = record.off;
 	return 0;
 }
 

@@ -27,9 +27,10 @@ struct source {
 	struct lazy_source base;
 	int packs_fd;
 	atomic_uint sizes, gets, records, fails;
-	atomic_bool lies;  /* one bit of each answer is wrong */
-	atomic_bool hangs; /* until the call is cancelled or too late */
-	atomic_int fail;   /* 0, or what each call fails with */
+	atomic_uint indexes; /* of the gets, those of a pack's index */
+	atomic_bool lies;    /* one bit of each answer is wrong */
+	atomic_bool hangs;   /* until the call is cancelled or too late */
+	atomic_int fail;     /* 0, or what each call fails with */
 	struct buf record;
 	bool freed;
 };
@@ -102,6 +103,7 @@ static int source_get(struct lazy_source *src, const struct tier_call *call,
 	struct source *s = (struct source *)src;
 	_cleanup_close_ int fd = pack_file(s, pack);
 	_cleanup_free_ uint8_t *data = malloc(len);
+	struct stat st;
 	int r;
 
 	atomic_fetch_add(&s->gets, 1);
@@ -110,6 +112,9 @@ static int source_get(struct lazy_source *src, const struct tier_call *call,
 		return r;
 	if (fd < 0)
 		return -ENOENT;
+	assert_int_equal(fstat(fd, &st), 0);
+	atomic_fetch_add(&s->indexes,
+			 off + len == (uint64_t)st.st_size - PACK_TAIL_BYTES);
 	assert_int_equal(io_pread(fd, data, len, off), 0);
 	if (atomic_load(&s->lies))
 		data[len / 2] ^= 4;
@@ -360,6 +365,26 @@ static void a_read_brings_its_neighbours(void **state)
 	assert_int_equal(st.requests[LAZY_WANTED], 1);
 	assert_int_equal(st.reads, 20);
 	assert_int_equal(st.reads_waited, 1);
+	assert_true(st.reads_kept <= 19);
+}
+
+/* A chunk that has come is read as it was decoded, once, and from its pack from
+ * then on. That none was read before they all went is a stall of seconds at
+ * each. */
+static void what_has_come_is_not_decoded_again(void **state)
+{
+	struct ground *g = *state;
+	struct lazy_stats st, total;
+
+	read_all(g);
+	assert_true(lazy_get_stats(g->t, &st));
+	assert_true(st.reads_kept > 0);
+	assert_true(st.reads_kept + st.reads_waited <= g->chunks);
+	fill(g);
+	assert_true(lazy_get_stats(g->t, &st));
+	read_all(g);
+	lazy_totals(g->cold, &total);
+	assert_int_equal(total.reads_kept, st.reads_kept);
 }
 
 /* Also what lies before it, in requests that no reader waits for. Behind the
@@ -396,6 +421,8 @@ static void all_is_read_and_becomes_whole(void **state)
 	assert_int_equal(count_cold(g, "sparse"), 0);
 	assert_int_equal(count_cold(g, "packs"),
 			 count_objects(g->f, "packs", NULL, 0));
+	/* All of the pack is the tree's, which knows its index. */
+	assert_int_equal(g->source.indexes, 0);
 	/* Nothing is asked for any more, also by who has no source. */
 	gets = g->source.gets;
 	read_all(g);
@@ -406,6 +433,33 @@ static void all_is_read_and_becomes_whole(void **state)
 	g->t = plain;
 	read_all(g);
 	assert_int_equal(g->source.gets, gets);
+}
+
+/* What the pack has besides is fetched, with the index that tells of it. */
+static void a_pack_of_others_becomes_whole(void **state)
+{
+	struct ground *g = *state;
+	int from = make_dir(g->f, "other");
+	struct lazy_stats st;
+
+	tree_close(g);
+	store_tree_unref(g->there);
+	make_text_files(from, FILES - 20);
+	write_noise(from, "noise", 5u << 20, 7);
+	g->catalog = import_dir(g->f, from, "other").catalog;
+	close(from);
+	g->there = open_tree(g->f, &g->catalog);
+	g->chunks -= 20;
+	bring_tree(g);
+	tree_open(g);
+	read_all(g);
+	fill(g);
+	assert_int_equal(g->source.indexes, 1);
+	assert_int_equal(count_cold(g, "sparse"), 0);
+	assert_int_equal(count_cold(g, "packs"), 1);
+	assert_true(lazy_get_stats(g->t, &st));
+	assert_int_equal(st.chunks, g->chunks);
+	assert_int_equal(st.failures, 0);
 }
 
 static void what_came_is_there_after_a_restart(void **state)
@@ -813,7 +867,9 @@ int main(void)
 		TEST(opening_asks_for_nothing),
 		TEST(a_read_brings_its_neighbours),
 		TEST(a_wait_brings_what_is_around_it),
+		TEST(what_has_come_is_not_decoded_again),
 		TEST(all_is_read_and_becomes_whole),
+		TEST(a_pack_of_others_becomes_whole),
 		TEST(which_files_are_here_is_known),
 		TEST(what_came_is_there_after_a_restart),
 		TEST(damage_is_fetched_again),

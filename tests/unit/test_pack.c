@@ -509,6 +509,13 @@ static int read_all(struct fixture *f, struct pack *p)
 	return refused;
 }
 
+static bool all_known(void *arg, const struct pack_chunk *c)
+{
+	(void)arg;
+	(void)c;
+	return true;
+}
+
 static void check_flip(struct fixture *f, const struct sample *s, size_t at,
 		       uint8_t bits)
 {
@@ -534,6 +541,8 @@ static void check_flip(struct fixture *f, const struct sample *s, size_t at,
 			assert_int_equal(r, CHUNKS);
 		assert_int_equal(pack_verify(p, f->ctx, count_damaged,
 					     &damaged),
+				 -EBADMSG);
+		assert_int_equal(pack_verify_rest(p, f->ctx, all_known, NULL),
 				 -EBADMSG);
 		/* One chunk's frame, and it is the one that is named. */
 		if (at >= first && at < index && r == 1) {
@@ -795,6 +804,56 @@ static void test_golden_is_written(void **state)
 	free(s.file);
 }
 
+/* Asked about each, in order; says that it knows all but one. */
+struct asked {
+	uint32_t n, unknown;
+};
+
+static bool known_but_one(void *arg, const struct pack_chunk *c)
+{
+	struct asked *a = arg;
+
+	assert_true(c->size > 0);
+	return a->n++ != a->unknown;
+}
+
+/* A pack that has its name rightly, and an index that says of the second chunk
+ * that it is another one. */
+static void test_verify_the_rest(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_buf_ struct buf frame = BUF_INIT;
+	struct digest name, other;
+	struct pack_writer *w;
+	struct pack *p;
+	uint64_t bytes;
+	uint32_t i, off;
+
+	hush();
+	assert_int_equal(digest_of("other", 5, &other), 0);
+	assert_int_equal(pack_writer_new(f->dirfd, NULL, 0, &w), 0);
+	add_chunk(f, w, NULL, "first", 5, &off);
+	assert_int_equal(codec_compress(f->ctx, NULL, 3, "fixed", 5, &frame),
+			 0);
+	assert_int_equal(pack_writer_add(w, &other, 5, false, frame.data,
+					 frame.len, &off),
+			 0);
+	add_chunk(f, w, NULL, "third", 5, &off);
+	assert_int_equal(pack_writer_commit(w, &name, &bytes), 0);
+	pack_writer_free(w);
+	assert_int_equal(pack_open(f->dirfd, &name, &p), 0);
+	assert_int_equal(pack_check_name(p), 0);
+	assert_int_equal(pack_verify(p, f->ctx, NULL, NULL), -EBADMSG);
+	for (i = 0; i < 3; i++) {
+		struct asked a = { .unknown = i };
+
+		assert_int_equal(pack_verify_rest(p, f->ctx, known_but_one, &a),
+				 i == 1 ? -EBADMSG : 0);
+		assert_int_equal(a.n, i == 1 ? 2 : 3);
+	}
+	pack_unref(p);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -819,6 +878,7 @@ int main(void)
 		T(test_threads),
 		T(test_golden_is_read),
 		T(test_golden_is_written),
+		T(test_verify_the_rest),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
