@@ -189,30 +189,54 @@ static int fetch_pack(struct pulling *p)
 	return 0;
 }
 
+#define ENTER_CHUNKS 512u /* that the index is asked for at once */
+
+struct entering {
+	struct pack_chunk chunks[ENTER_CHUNKS];
+	struct digest digests[ENTER_CHUNKS];
+	struct pack_loc locs[ENTER_CHUNKS];
+	bool found[ENTER_CHUNKS];
+};
+
+/* `n` chunks from record `first` on. */
+static int enter_chunks(struct store *s, struct pack *pack,
+			struct index_batch *b, struct entering *en,
+			uint32_t first, uint32_t n)
+{
+	uint32_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < n; i++) {
+		r = pack_chunk_at(pack, first + i, &en->chunks[i]);
+		en->digests[i] = en->chunks[i].digest;
+	}
+	if (r == 0)
+		r = index_get_chunks(s->index, en->digests, n, en->locs,
+				     en->found);
+	for (i = 0; r == 0 && i < n; i++) {
+		const struct pack_chunk *c = &en->chunks[i];
+		struct pack_loc loc = { *pack_name(pack), c->off, c->len,
+					c->has_dict };
+
+		if (!en->found[i] || store_is_condemned(s, &en->locs[i].pack))
+			r = index_put_chunk(b, &c->digest, &loc);
+	}
+	return r;
+}
+
 /* Enters the chunks of a pack that are in no other. */
 static int index_chunks(struct store *s, struct pack *pack,
 			struct index_batch *b)
 {
-	for (uint32_t n = 0; n < pack_chunks(pack); n++) {
-		struct pack_chunk chunk;
-		struct pack_loc loc;
-		bool found;
-		int r = pack_chunk_at(pack, n, &chunk);
+	_cleanup_free_ struct entering *en = calloc(1, sizeof(*en));
+	uint32_t first, n, all = pack_chunks(pack);
+	int r = en ? 0 : -ENOMEM;
 
-		if (r == 0)
-			r = index_get_chunks(s->index, &chunk.digest, 1, &loc,
-					     &found);
-		if (r < 0)
-			return r;
-		if (found && !store_is_condemned(s, &loc.pack))
-			continue;
-		loc = (struct pack_loc){ *pack_name(pack), chunk.off, chunk.len,
-					 chunk.has_dict };
-		r = index_put_chunk(b, &chunk.digest, &loc);
-		if (r < 0)
-			return r;
+	for (first = 0; r == 0 && first < all; first += n) {
+		n = all - first < ENTER_CHUNKS ? all - first : ENTER_CHUNKS;
+		r = enter_chunks(s, pack, b, en, first, n);
 	}
-	return 0;
+	return r;
 }
 
 int remote_index_pack(struct store *s, struct pack *pack)

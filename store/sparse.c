@@ -30,6 +30,7 @@
 #define MAP_PATH_LEN (PACK_PATH_LEN + sizeof(".map"))
 #define UNIT_BYTES 8u /* of the pack, a bit each */
 #define WORD_BITS 64u
+#define MAP_WRITE_WORDS 512u /* in one go */
 
 struct sparse {
 	struct digest name; /* constant, as the next six */
@@ -128,13 +129,21 @@ static int map_open(struct sparse *sp)
 
 /* Two threads may write one word in either order; a bit that the file lacks
  * thereby costs a fetch after the next start. */
-static int map_write_word(struct sparse *sp, uint32_t word)
+static int map_write(struct sparse *sp, uint32_t first, uint32_t last)
 {
-	uint8_t text[sizeof(uint64_t)];
+	uint8_t text[MAP_WRITE_WORDS * sizeof(uint64_t)];
+	uint32_t n;
+	int r = 0;
 
-	le64_put(text, atomic_load(&sp->map[word]));
-	return io_pwrite(sp->map_fd, text, sizeof(text),
-			 MAP_HEADER_BYTES + (uint64_t)word * sizeof(text));
+	for (; r == 0 && first <= last; first += n) {
+		for (n = 0; n < MAP_WRITE_WORDS && n <= last - first; n++)
+			le64_put(text + n * sizeof(uint64_t),
+				 atomic_load(&sp->map[first + n]));
+		r = io_pwrite(sp->map_fd, text, n * sizeof(uint64_t),
+			      MAP_HEADER_BYTES +
+				      (uint64_t)first * sizeof(uint64_t));
+	}
+	return r;
 }
 
 /* --- opening --- */
@@ -311,18 +320,21 @@ int sparse_put(struct sparse *sp, uint32_t off, const void *data, uint32_t len)
 
 int sparse_mark(struct sparse *sp, const uint32_t *offs, uint32_t n)
 {
-	uint32_t i;
+	uint32_t first = UINT32_MAX, last = 0, i;
 	int r;
 
 	for (i = 0; i < n; i++) {
-		if (map_word(offs[i]) >= sp->words)
+		uint32_t word = map_word(offs[i]);
+
+		if (word >= sp->words)
 			return -EBADMSG;
-		atomic_fetch_or(&sp->map[map_word(offs[i])], map_bit(offs[i]));
+		atomic_fetch_or(&sp->map[word], map_bit(offs[i]));
+		first = word < first ? word : first;
+		last = word > last ? word : last;
 	}
 	r = fault_check("sparse.map");
-	for (i = 0; r == 0 && i < n; i++)
-		if (i + 1 == n || map_word(offs[i]) != map_word(offs[i + 1]))
-			r = map_write_word(sp, map_word(offs[i]));
+	if (r == 0 && n > 0)
+		r = map_write(sp, first, last);
 	if (r < 0)
 		log_debug("a presence map cannot be written: %d", r);
 	return 0;
@@ -335,7 +347,7 @@ void sparse_drop(struct sparse *sp, uint32_t off)
 	if (word >= sp->words)
 		return;
 	atomic_fetch_and(&sp->map[word], ~map_bit(off));
-	(void)map_write_word(sp, word);
+	(void)map_write(sp, word, word);
 }
 
 /* --- becoming whole --- */

@@ -51,7 +51,9 @@ struct pack *sparse_pack(const struct sparse *sp);
 bool sparse_has(const struct sparse *sp, uint32_t off);
 
 /* Puts the bytes of one or several frames, which the caller has checked, in
- * their place; sparse_mark() then says that they are there. -ENOSPC, -EIO. */
+ * their place; sparse_mark() then says that they are there (best of frames near
+ * each other: it writes what the map has from the first to the last). -ENOSPC,
+ * -EIO. */
 int sparse_put(struct sparse *sp, uint32_t off, const void *data, uint32_t len);
 int sparse_mark(struct sparse *sp, const uint32_t *offs, uint32_t n);
 
