@@ -143,7 +143,7 @@ int control_find_here(struct control_call *call, struct entry *ret_entry)
 }
 
 /* What the store does not have, and a tier has. A failure of a tier is told by
- * the chain, and here it is a miss; -EKEYREJECTED is none. */
+ * the chain, and here it is a miss; an entry that is refused is none. */
 static int find_there(struct control_call *call, struct entry *ret_entry)
 {
 	_cleanup_control_remote_ struct control_remote cr = { .chain = NULL };
@@ -162,7 +162,7 @@ static int find_there(struct control_call *call, struct entry *ret_entry)
 	if (r == 0)
 		r = lazy_remote_bring(&cr.remote, &e);
 	if (r < 0)
-		return r == -ECANCELED || r == -EKEYREJECTED ? r : -ENOENT;
+		return r == -ECANCELED || chain_is_refused(r) ? r : -ENOENT;
 	control_fill_above(call, &cr, from, &e);
 	*ret_entry = e;
 	e = (struct entry)ENTRY_INIT;
@@ -211,8 +211,8 @@ static int find_anywhere(struct control_call *call, struct entry *ret_entry)
 		call->err = missed;
 	else if (r == 0)
 		call->err = (struct mounts_error){ 0 };
-	else if (r == -EKEYREJECTED)
-		return control_fail_untrusted(call, entry_param(call));
+	else if (chain_is_refused(r))
+		return control_fail_refused(call, entry_param(call), r);
 	else if (r == -ECANCELED)
 		return control_fail(call, r, "the entry");
 	return r;

@@ -154,7 +154,7 @@ static int by_key(struct search *s)
 	if (r != -ENOENT || !s->remote)
 		return r;
 	r = remote_find(s->remote, l->name, l->key, &s->found->entry);
-	s->found->untrusted = r == -EKEYREJECTED;
+	s->found->refused = chain_is_refused(r) ? r : 0;
 	return take_remote(s, r, "exact", "key");
 }
 
@@ -262,10 +262,12 @@ int control_lookup(struct control_call *call, const struct control_lookup *l,
 		if (r != -ENOENT)
 			return r;
 	}
-	if (ret_found->untrusted)
+	if (ret_found->refused)
 		snprintf(ret_found->reason, sizeof(ret_found->reason),
-			 "a remote tier has an entry with this key, but signed "
-			 "by no key of trusted-keys");
+			 "a remote tier has an entry with this key, but %s",
+			 ret_found->refused == -EKEYEXPIRED ?
+				 "an older one than was here before" :
+				 "signed by no key of trusted-keys");
 	else if (!l->exact && !l->restore)
 		snprintf(ret_found->reason, sizeof(ret_found->reason),
 			 "no entry was looked for");
@@ -283,7 +285,7 @@ void control_found_release(struct control_found *f)
 
 void control_found_add(const struct control_found *f, json_t *result)
 {
-	json_object_set_new(result, "untrusted", json_boolean(f->untrusted));
+	json_object_set_new(result, "untrusted", json_boolean(f->refused));
 }
 
 /* --- the method --- */

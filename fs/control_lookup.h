@@ -38,7 +38,7 @@ struct control_found {
 	bool has_entry;
 	const char *outcome; /* "exact", "partial" or "miss" */
 	const char *rule;    /* as above */
-	bool untrusted; /* a tier has the key's, signed by nobody trusted */
+	int refused; /* why the key's of a tier is (chain_is_refused()), or 0 */
 	char reason[ENTRY_BRANCH_MAX + 2 * KEY_MAX + 128];
 };
 

@@ -95,9 +95,8 @@ static int fail(struct control_call *call, int err, const char *tier,
 {
 	int exit = err == -ENOENT ? 3 : err == -EBADMSG ? 7 : 6;
 
-	if (err == -EKEYREJECTED)
-		return control_fail_untrusted(call, what);
-
+	if (chain_is_refused(err))
+		return control_fail_refused(call, what, err);
 	if (err == -ECANCELED || err == -ENOMEM)
 		return control_fail(call, err, what);
 	return mounts_fail(&call->err, err, exit, "%s: %s%s%s", what,

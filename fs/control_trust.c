@@ -92,9 +92,16 @@ int control_add_trusted(struct control_call *call, const struct entry *e,
 	return r;
 }
 
-int control_fail_untrusted(struct control_call *call, const char *entry)
+int control_fail_refused(struct control_call *call, const char *entry, int err)
 {
-	return mounts_fail(&call->err, -EKEYREJECTED, 7,
+	if (err == -EKEYEXPIRED)
+		return mounts_fail(
+			&call->err, err, 7,
+			"%.200s: what the remote tiers have is older "
+			"than what was here before; build it again, "
+			"or name another entry",
+			entry);
+	return mounts_fail(&call->err, err, 7,
 			   "%.200s: the remote tiers have it, but signed by no "
 			   "key of trusted-keys (larder config --origin "
 			   "trusted-keys)",

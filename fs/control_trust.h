@@ -24,8 +24,8 @@ int control_sign(struct control_call *call, struct entry *e);
 int control_add_trusted(struct control_call *call, const struct entry *e,
 			json_t *object);
 
-/* The error of a call that needs an entry which nobody has signed who is
- * trusted (exit 7). */
-int control_fail_untrusted(struct control_call *call, const char *entry);
+/* The error of a call that needs an entry which is refused (chain_is_refused();
+ * exit 7). */
+int control_fail_refused(struct control_call *call, const char *entry, int err);
 
 #endif

@@ -16,6 +16,7 @@
 #include "store/base/clock.h"
 #include "store/base/log.h"
 #include "store/lazy.h"
+#include "store/seen.h"
 
 #define SECOND_NS INT64_C(1000000000)
 #define LOOK_NS (30 * SECOND_NS)  /* other programs fill disks, too */
@@ -267,6 +268,15 @@ static bool is_over(struct keeper *k)
 	return keeper_usage(k, &u) == 0 && u.over;
 }
 
+/* Once a day, with the collection. */
+static void forget_seen(struct keeper *k)
+{
+	int r = seen_prune(store_index(k->store));
+
+	if (r < 0)
+		log_warn(r, "forgetting which entries were here long ago");
+}
+
 static bool is_due(struct keeper *k)
 {
 	int64_t then;
@@ -322,8 +332,11 @@ static void *keeper_main(void *arg)
 	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
 	while (wait_for_work(k, &idle)) {
 		bool removed = idle && take(k, &k->removed);
+		bool due = idle && is_due(k);
 
-		if (removed || is_over(k) || (idle && is_due(k)))
+		if (due)
+			forget_seen(k);
+		if (removed || due || is_over(k))
 			collect(k);
 		if (idle && take(k, &k->rests))
 			rest(k);

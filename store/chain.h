@@ -14,6 +14,8 @@
 #ifndef LARDER_CHAIN_H
 #define LARDER_CHAIN_H
 
+#include <errno.h>
+
 #include "tier.h"
 
 #define CHAIN_TIERS_MAX 16
@@ -65,9 +67,17 @@ int chain_delete_at(struct chain *c, unsigned i, const struct tier_call *call,
 		    const char *path);
 
 /* Notes that tier `i` gave bytes that are not what they should be, or an entry
- * that nobody has signed who is trusted. `what` is said once a tier. */
+ * that is refused (`err`, as of chain_is_refused()). `what` is said once a tier
+ * and kind. */
 void chain_damaged(struct chain *c, unsigned i, const char *what);
-void chain_untrusted(struct chain *c, unsigned i, const char *what);
+void chain_untrusted(struct chain *c, unsigned i, const char *what, int err);
+
+/* An entry that is there, and is not to be trusted: nobody trusted has signed
+ * it, or it is older than one that was here (seen.h). */
+static inline bool chain_is_refused(int err)
+{
+	return err == -EKEYREJECTED || err == -EKEYEXPIRED;
+}
 
 /* Where the bytes of one object go. */
 struct chain_want {
@@ -75,9 +85,9 @@ struct chain_want {
 	 * if any, are worth nothing. May be NULL. */
 	int (*begin)(void *arg);
 	tier_sink data;
-	/* All have come: 0 where they are right, -EBADMSG where not, and
-	 * -EKEYREJECTED where they are not to be trusted, and the next tier is
-	 * asked; any other errno ends the call. May be NULL. */
+	/* All have come: 0 where they are right; -EBADMSG where not, or one of
+	 * chain_is_refused(), and the next tier is asked; any other errno ends
+	 * the call. May be NULL. */
 	int (*check)(void *arg);
 	void *arg;
 };
@@ -87,8 +97,8 @@ struct chain_want {
  * whole and right; *ret_from is its number (NULL: not asked for). A deadline is
  * shared out, so that a tier that does not answer leaves time for the next.
  * Where no tier has it: -ENOENT if all have answered so, else the first
- * failure; -EBADMSG where there was none and a copy was damaged; and
- * -EKEYREJECTED, before all of these, where one was not to be trusted.
+ * failure; -EBADMSG where there was none and a copy was damaged; and one of
+ * chain_is_refused(), before all of these, where one was refused.
  */
 int chain_get(struct chain *c, const struct tier_call *call, const char *path,
 	      uint64_t off, uint64_t len, const struct chain_want *want,

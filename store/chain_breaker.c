@@ -47,6 +47,7 @@ static unsigned kind(int err)
 
 #define KIND_DAMAGED 64u
 #define KIND_UNTRUSTED 128u
+#define KIND_EXPIRED 256u
 
 static bool is_new(struct chain_tier *t, unsigned kinds)
 {
@@ -65,16 +66,20 @@ void chain_damaged(struct chain *c, unsigned i, const char *what)
 			 t->name, what);
 }
 
-void chain_untrusted(struct chain *c, unsigned i, const char *what)
+void chain_untrusted(struct chain *c, unsigned i, const char *what, int err)
 {
 	struct chain_tier *t = &c->tiers[i];
+	bool expired = err == -EKEYEXPIRED;
 
 	atomic_fetch_add(&t->untrusted, 1);
-	if (is_new(t, KIND_UNTRUSTED))
-		log_warn(0,
-			 "tier %s: %s has no valid signature of a trusted key "
-			 "and is not used; further ones are only counted",
-			 t->name, what);
+	if (is_new(t, expired ? KIND_EXPIRED : KIND_UNTRUSTED))
+		log_warn(
+			0,
+			"tier %s: %s %s and is not used; further ones are only "
+			"counted",
+			t->name, what,
+			expired ? "is older than what was here before" :
+				  "has no valid signature of a trusted key");
 }
 
 /* --- probing --- */

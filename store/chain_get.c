@@ -46,7 +46,7 @@ static int take(void *arg, const void *data, size_t len)
 /* What is wrong with the tier's copy, so that another's may be right. */
 static bool is_of_copy(int err)
 {
-	return err == -EBADMSG || err == -EKEYREJECTED;
+	return err == -EBADMSG || chain_is_refused(err);
 }
 
 /* -EBADMSG also where the sink found it out before the end. */
@@ -69,8 +69,8 @@ static int get_one(struct chain *c, unsigned i, const struct tier_call *call,
 	}
 	if (r == -EBADMSG)
 		chain_damaged(c, i, path);
-	if (r == -EKEYREJECTED)
-		chain_untrusted(c, i, path);
+	if (chain_is_refused(r))
+		chain_untrusted(c, i, path, r);
 	return r;
 }
 
@@ -78,7 +78,7 @@ static int get_one(struct chain *c, unsigned i, const struct tier_call *call,
  * failure, else damage, else absence. */
 static int worse(int before, int now)
 {
-	if (now == -EKEYREJECTED)
+	if (chain_is_refused(now))
 		return now;
 	if (before == -ENOENT || (before == -EBADMSG && now != -ENOENT))
 		return now;

@@ -5,7 +5,8 @@
  *
  * Column families and their keys (strings NUL-terminated, integers big-endian
  * so that byte order is numeric order):
- *	default	  "format" -> u32; "collected" -> time of the last collection
+ *	default	  "format" -> u32; "collected" -> time of the last collection;
+ *		  "seen" ... -> signed entries that were here (index_seen.c)
  *	entries	  tenant namespace name key -> entry blob
  *	recency	  tenant namespace name branch ~created_ns key -> empty
  *		  (each entry twice where it has a branch: once under "")
@@ -135,6 +136,38 @@ int index_get_collected(struct index *ix, int64_t *ret_ns);
 /* When an entry was added, replaced or removed last, or the index opened (ns
  * since 1970); two changes never have the same. */
 int64_t index_entries_changed_ns(struct index *ix);
+
+/* --- index_seen.c --- */
+
+/* What is remembered of signed entries that were here (seen.h): of a key, or of
+ * a branch, "" for any; borrowed strings. */
+enum index_seen_kind { INDEX_SEEN_KEY = 'k', INDEX_SEEN_BRANCH = 'b' };
+
+struct index_seen_of {
+	enum index_seen_kind kind;
+	const char *tenant, *namespace, *name;
+	const char *what; /* the key, or the branch */
+};
+
+struct index_seen {
+	int64_t created_ns;	      /* when the entry was made */
+	int64_t seen_ns;	      /* when it was here */
+	const char *key;	      /* borrowed */
+	uint8_t signer[SIGN_KEY_LEN]; /* the key that signed it */
+};
+
+/* Takes the place of what is older and of the same signer; of what is newer,
+ * not. */
+int index_put_seen(struct index_batch *b, const struct index_seen_of *of,
+		   const struct index_seen *seen);
+
+/* The newest first. A non-zero return ends the walk and is returned. */
+int index_each_seen(struct index *ix, const struct index_seen_of *of,
+		    int (*each)(void *arg, const struct index_seen *seen),
+		    void *arg);
+
+/* Removes all whose seen_ns is less. */
+int index_prune_seen(struct index *ix, int64_t before_ns);
 
 /* What an entry's record is filed under; borrowed strings. */
 struct index_name {

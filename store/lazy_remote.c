@@ -181,7 +181,7 @@ int lazy_remote_bring(const struct remote *r, const struct entry *e)
 			err = put_tree(r->store, &e->catalog, &t);
 	}
 	if (err == 0)
-		err = remote_put_entry(r->store, e);
+		err = remote_put_entry(r, e);
 	store_release(r->store, &e->catalog);
 	return err;
 }

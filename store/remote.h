@@ -18,7 +18,9 @@
  * before it was checked: an entry is what it was asked for and signed where it
  * has to be, a catalog has its digest, a placement is a hint, a chunk has its
  * digest. A pointer is a hint, too: what it leads to is an entry like any other,
- * of the name and branch that were asked for, if perhaps not the newest.
+ * of the name and branch that were asked for, if perhaps not the newest. Where
+ * entries are signed, no tier can put an older one in the place of one that was
+ * here before (seen.h).
  *
  * Any thread; a struct remote is the caller's.
  */
@@ -65,8 +67,10 @@ int remote_latest_path(const char *tenant, const char *namespace,
  * The entry of a key, and the newest of a branch ("": of any) as far as the
  * tiers tell, from the first tier that has it; nothing of its tree is looked
  * at. Where the entry that a pointer names is gone, tiers that can list are
- * asked for the newest of the others. -ENOENT; -EKEYREJECTED where there is one, signed by nobody who is
- * trusted; -EIO and others where a tier that failed may have it.
+ * asked for the newest of the others. -ENOENT; where there is one that is
+ * refused, -EKEYREJECTED, signed by nobody who is trusted, or -EKEYEXPIRED, older
+ * than one that was here before (seen.h); -EIO and others where a tier that
+ * failed may have it.
  */
 int remote_find(const struct remote *r, const char *name, const char *key,
 		struct entry *ret_entry);

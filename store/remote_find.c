@@ -3,7 +3,8 @@
  * Finding entries in remote tiers. An entry counts where it is the one that
  * was asked for: tenant, namespace, name and key in it are those of its path,
  * so that nobody can put one in another's place; and where there are keys to be
- * trusted, one of them has signed just that.
+ * trusted, one of them has signed just that, and no newer one has been here
+ * (seen.h).
  */
 #include <errno.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "remote_internal.h"
+#include "seen.h"
 
 struct tier_call remote_call(const struct remote *r, int64_t timeout_ns)
 {
@@ -51,6 +53,9 @@ static int check_entry(void *arg, const void *data, size_t len)
 	if (!is_wanted(w, &e))
 		return w->remote->trust ? -EKEYREJECTED : -EBADMSG;
 	r = trust_check(w->remote->trust, &e, NULL);
+	if (r == 0)
+		r = seen_check(store_index(w->remote->store), w->remote->trust,
+			       &e);
 	if (r < 0)
 		return r;
 	entry_release(&w->entry);
@@ -95,8 +100,8 @@ int remote_find_at(const struct remote *r, unsigned i, const char *name,
 		err = check_entry(&w, data.data, data.len);
 	if (err == -EBADMSG)
 		chain_damaged(r->chain, i, path);
-	if (err == -EKEYREJECTED)
-		chain_untrusted(r->chain, i, path);
+	if (chain_is_refused(err))
+		chain_untrusted(r->chain, i, path, err);
 	if (err < 0)
 		return err;
 	if (r->from)

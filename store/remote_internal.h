@@ -29,7 +29,7 @@ int remote_get_tree(const struct remote *r, const struct digest *catalog,
  * are in no other. */
 int remote_index_pack(struct store *s, struct pack *pack);
 
-/* Makes an entry known here, synced. */
-int remote_put_entry(struct store *s, const struct entry *e);
+/* Makes an entry known here, synced, and that it was here. */
+int remote_put_entry(const struct remote *r, const struct entry *e);
 
 #endif

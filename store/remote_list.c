@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "remote_internal.h"
+#include "seen.h"
 
 /* --- lists --- */
 
@@ -90,7 +91,7 @@ static int each_of(const struct remote *r, unsigned i, const char *path,
 	if (!key_is_valid(name) || !key_is_valid(slash + 1))
 		return 0;
 	err = remote_find_at(r, i, name, slash + 1, &e);
-	if (err == -ENOENT || err == -EBADMSG || err == -EKEYREJECTED)
+	if (err == -ENOENT || err == -EBADMSG || chain_is_refused(err))
 		return 0;
 	return err < 0 ? err : each(arg, &e);
 }
@@ -136,7 +137,7 @@ static int find_prefix_at(const struct remote *r, unsigned i,
 int remote_find_unique(const struct remote *r, const struct entry_ref *ref,
 		       struct entry *ret_entry)
 {
-	bool rejected = false;
+	int all = -ENOENT;
 
 	for (unsigned i = 0; i < chain_count(r->chain); i++) {
 		int err;
@@ -146,9 +147,10 @@ int remote_find_unique(const struct remote *r, const struct entry_ref *ref,
 		err = find_prefix_at(r, i, ref, ret_entry);
 		if (err == 0 || err == -ENOTUNIQ || err == -ECANCELED)
 			return err;
-		rejected |= err == -EKEYREJECTED;
+		if (chain_is_refused(err))
+			all = err;
 	}
-	return rejected ? -EKEYREJECTED : -ENOENT;
+	return all;
 }
 
 /* --- the newest --- */
@@ -156,7 +158,8 @@ int remote_find_unique(const struct remote *r, const struct entry_ref *ref,
 struct newest {
 	const char *branch; /* "" for any */
 	struct entry best;
-	bool found, rejected;
+	bool found;
+	int refused; /* 0, or why an entry was */
 };
 
 /* 0 also where the entry cannot be had. */
@@ -168,7 +171,8 @@ static int newest_take(const struct remote *r, unsigned i, const char *name,
 				      -ENOENT;
 
 	n->best = (struct entry)ENTRY_INIT;
-	n->rejected |= err == -EKEYREJECTED;
+	if (chain_is_refused(err))
+		n->refused = err;
 	if (err == 0 && (!*n->branch || strcmp(e.branch, n->branch) == 0) &&
 	    (!n->found || e.created_ns > old.created_ns)) {
 		n->best = e;
@@ -201,7 +205,7 @@ static int newest_at(const struct remote *r, unsigned i, const char *name,
 		if (clock_mono_ns() < until)
 			err = newest_take(r, i, name, names.paths[at], &n);
 	if (err == 0 && !n.found)
-		err = n.rejected ? -EKEYREJECTED : -ENOENT;
+		err = n.refused ? n.refused : -ENOENT;
 	if (err < 0) {
 		entry_release(&n.best);
 		return err;
@@ -222,13 +226,65 @@ static int check_key(void *arg, const void *data, size_t len)
 	return key_is_valid(key) ? 0 : -EBADMSG;
 }
 
+/* Whether an entry that tier `i` has for the newest of a branch may be that. */
+static int check_newest(const struct remote *r, unsigned i, const char *branch,
+			const struct entry *e)
+{
+	char path[TIER_PATH_MAX + 1];
+	int err = seen_check_newest(store_index(r->store), r->trust, e, branch);
+
+	if (err != -EKEYEXPIRED)
+		return err;
+	remote_entry_path(r->tenant, r->namespace, e->name, e->key, path);
+	chain_untrusted(r->chain, i, path, err);
+	return err;
+}
+
+/* The entry of a key, where it is of the branch and may be its newest. */
+static int find_of_branch(const struct remote *r, const char *name,
+			  const char *key, const char *branch,
+			  struct entry *ret_entry)
+{
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	struct remote asking = *r;
+	unsigned from = 0;
+	int err;
+
+	asking.from = &from;
+	err = remote_find(&asking, name, key, &e);
+	if (err < 0)
+		return err;
+	/* The key may have been put again from another branch. */
+	if (*branch && strcmp(e.branch, branch) != 0)
+		return -ENOENT;
+	err = check_newest(r, from, branch, &e);
+	if (err < 0)
+		return err;
+	if (r->from)
+		*r->from = from;
+	*ret_entry = e;
+	e = (struct entry)ENTRY_INIT;
+	return 0;
+}
+
+/* The newest that was here before, where a tier still has it: pointers lag
+ * behind where who was the last to upload was not the last to build. */
+static int find_seen(const struct remote *r, const char *name,
+		     const char *branch, struct entry *ret_entry)
+{
+	char key[KEY_MAX + 1];
+	int err = seen_newest(store_index(r->store), r->trust, r->tenant,
+			      r->namespace, name, branch, key);
+
+	return err < 0 ? err : find_of_branch(r, name, key, branch, ret_entry);
+}
+
 /* The entry that the pointer to the newest of a branch names. *ret_there: there
  * is such a pointer. */
 static int follow(const struct remote *r, const char *name, const char *branch,
 		  struct entry *ret_entry, bool *ret_there)
 {
 	struct tier_call call = remote_call(r, REMOTE_FIND_TIMEOUT_NS);
-	_cleanup_entry_ struct entry e = ENTRY_INIT;
 	_cleanup_buf_ struct buf data = BUF_INIT;
 	char path[TIER_PATH_MAX + 1], key[KEY_MAX + 1];
 	int err;
@@ -238,13 +294,20 @@ static int follow(const struct remote *r, const char *name, const char *branch,
 		err = chain_read(r->chain, &call, path, KEY_MAX, check_key, key,
 				 &data, NULL);
 	*ret_there = err == 0;
+	return err < 0 ? err : find_of_branch(r, name, key, branch, ret_entry);
+}
+
+/* Of those that tier `i` lists. */
+static int find_listed(const struct remote *r, unsigned i, const char *name,
+		       const char *branch, struct entry *ret_entry)
+{
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+	int err = newest_at(r, i, name, branch, "", &e);
+
 	if (err == 0)
-		err = remote_find(r, name, key, &e);
+		err = check_newest(r, i, branch, &e);
 	if (err < 0)
 		return err;
-	/* The key may have been put again from another branch. */
-	if (*branch && strcmp(e.branch, branch) != 0)
-		return -ENOENT;
 	*ret_entry = e;
 	e = (struct entry)ENTRY_INIT;
 	return 0;
@@ -254,21 +317,21 @@ int remote_find_latest(const struct remote *r, const char *name,
 		       const char *branch, struct entry *ret_entry)
 {
 	bool there;
-	int err = follow(r, name, branch, ret_entry, &there);
+	int now, err = follow(r, name, branch, ret_entry, &there);
 
-	if (!there || (err != -ENOENT && err != -EKEYREJECTED))
+	if (!there || (err != -ENOENT && !chain_is_refused(err)))
 		return err;
 	/* It leads nowhere; there may be others. */
-	for (unsigned i = 0; i < chain_count(r->chain); i++) {
-		int now;
-
-		if (!(chain_access(r->chain, i) & CHAIN_READ))
-			continue;
-		now = newest_at(r, i, name, branch, "", ret_entry);
-		if (now == 0 || now == -ECANCELED || now == -ENOMEM)
+	now = find_seen(r, name, branch, ret_entry);
+	for (unsigned i = 0; now != 0 && i < chain_count(r->chain); i++) {
+		if (now == -ECANCELED || now == -ENOMEM)
 			return now;
+		if (chain_access(r->chain, i) & CHAIN_READ)
+			now = find_listed(r, i, name, branch, ret_entry);
+		if (now == -EKEYEXPIRED)
+			err = now;
 	}
-	return err;
+	return now == 0 ? 0 : err;
 }
 
 /* The newest of all, where its key begins so: with one request, and also from
@@ -295,7 +358,7 @@ static int prefix_by_pointer(const struct remote *r, unsigned i,
 int remote_find_prefix(const struct remote *r, const char *name,
 		       const char *prefix, struct entry *ret_entry)
 {
-	bool rejected = false;
+	int all = -ENOENT;
 
 	for (unsigned i = 0; i < chain_count(r->chain); i++) {
 		int err;
@@ -307,7 +370,8 @@ int remote_find_prefix(const struct remote *r, const char *name,
 			err = newest_at(r, i, name, "", prefix, ret_entry);
 		if (err == 0 || err == -ECANCELED || err == -ENOMEM)
 			return err;
-		rejected |= err == -EKEYREJECTED;
+		if (chain_is_refused(err))
+			all = err;
 	}
-	return rejected ? -EKEYREJECTED : -ENOENT;
+	return all;
 }

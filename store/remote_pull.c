@@ -18,6 +18,7 @@
 #include "base/publish.h"
 #include "remote_internal.h"
 #include "remote_tree.h"
+#include "seen.h"
 #include "store_internal.h"
 
 #define TREE_TIMEOUT_NS INT64_C(300000000000)
@@ -365,22 +366,34 @@ static bool is_here(struct store *s, const struct digest *catalog)
 	return store_tree_open(s, catalog, &t) == 0 && store_tree_is_whole(t);
 }
 
-int remote_put_entry(struct store *s, const struct entry *e)
+static int note_seen(const struct remote *r, struct index_batch *b,
+		     const struct entry *e)
+{
+	const struct sign_public *signer;
+
+	if (!r->trust || trust_check(r->trust, e, &signer) < 0)
+		return 0;
+	return seen_note(b, e, signer);
+}
+
+int remote_put_entry(const struct remote *r, const struct entry *e)
 {
 	struct index_batch *b;
-	int r = index_batch_begin(s->index, &b);
+	int err = index_batch_begin(r->store->index, &b);
 
-	if (r < 0)
-		return r;
-	r = index_put_entry(b, e);
-	if (r < 0) {
+	if (err < 0)
+		return err;
+	err = index_put_entry(b, e);
+	if (err == 0)
+		err = note_seen(r, b, e);
+	if (err < 0) {
 		index_batch_abort(b);
-		return r;
+		return err;
 	}
-	store_publish_begin(s);
-	r = index_batch_commit(b, true);
-	store_publish_end(s);
-	return r;
+	store_publish_begin(r->store);
+	err = index_batch_commit(b, true);
+	store_publish_end(r->store);
+	return err;
 }
 
 int remote_pull(const struct remote *r, const struct entry *e,
@@ -404,7 +417,7 @@ int remote_pull(const struct remote *r, const struct entry *e,
 	if (err == 0 && !is_here(r->store, &e->catalog))
 		err = bring_tree(&p, &e->catalog);
 	if (err == 0)
-		err = remote_put_entry(r->store, e);
+		err = remote_put_entry(r, e);
 	store_holds_release(&p.holds);
 	if (err == 0)
 		*ret_result = result;

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "seen.h"
 #include "store_internal.h"
 
 struct signing {
@@ -24,6 +25,8 @@ static int put_signed(struct signing *s)
 	if (r < 0)
 		return r;
 	r = index_put_entry(b, &s->stored);
+	if (r == 0)
+		r = seen_note(b, &s->stored, sign_key_public(s->key));
 	if (r < 0) {
 		index_batch_abort(b);
 		return r;

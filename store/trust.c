@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct trust {
 	struct sign_public keys[TRUST_KEYS_MAX];
@@ -37,15 +38,23 @@ int trust_add(struct trust *t, const char *public_key)
 	return r;
 }
 
+bool trust_has(const struct trust *t, const uint8_t key[SIGN_KEY_LEN])
+{
+	for (unsigned i = 0; i < t->count; i++)
+		if (memcmp(t->keys[i].bytes, key, SIGN_KEY_LEN) == 0)
+			return true;
+	return false;
+}
+
 int trust_check(const struct trust *t, const struct entry *e,
-		const char **ret_key)
+		const struct sign_public **ret_key)
 {
 	int r = t ? -EKEYREJECTED : 0;
 
 	for (unsigned i = 0; t && i < t->count; i++) {
 		r = entry_verify(e, &t->keys[i]);
 		if (r == 0 && ret_key)
-			*ret_key = t->keys[i].name;
+			*ret_key = &t->keys[i];
 		if (r != -EKEYREJECTED)
 			return r;
 	}

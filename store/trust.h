@@ -24,10 +24,13 @@ void trust_free(struct trust *t); /* NULL is fine */
  * name. */
 int trust_add(struct trust *t, const char *public_key);
 
-/* 0 where a key of `t` has signed the entry, its name in *ret_key (borrowed from
- * `t`; NULL: not asked for), or where `t` is NULL; else -EKEYREJECTED. */
+/* 0 where a key of `t` has signed the entry, which is *ret_key then (borrowed
+ * from `t`; NULL: not asked for), or where `t` is NULL; else -EKEYREJECTED. */
 int trust_check(const struct trust *t, const struct entry *e,
-		const char **ret_key);
+		const struct sign_public **ret_key);
+
+/* Whether a key is among those of `t`, by its bytes. */
+bool trust_has(const struct trust *t, const uint8_t key[SIGN_KEY_LEN]);
 
 static inline void cleanup_trust(struct trust **t)
 {

@@ -107,6 +107,29 @@ static UNUSED struct remote_result push(struct remotes *rs, unsigned i,
 	return res;
 }
 
+/* As who can write to a tier puts one there. */
+static UNUSED void put_entry(struct remotes *rs, unsigned tier,
+			     const char *path, const struct entry *e)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+
+	assert_int_equal(entry_encode(e, &b), 0);
+	assert_int_equal(chain_put_data_to(rs->chain, tier, NULL, path, b.data,
+					   b.len),
+			 0);
+}
+
+static UNUSED struct trust *trusting(const struct sign_key *key)
+{
+	char text[SIGN_TEXT_MAX];
+	struct trust *t;
+
+	sign_public_text(sign_key_public(key), text);
+	assert_int_equal(trust_new(&t), 0);
+	assert_int_equal(trust_add(t, text), 0);
+	return t;
+}
+
 /* What a mount on the other machine does with an entry of the tiers. */
 static UNUSED int bring_lazily(struct remotes *rs, const char *key,
 			       struct store_tree **ret_tree)

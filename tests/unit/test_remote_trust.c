@@ -73,17 +73,6 @@ static void no_change(struct entry *e)
 	(void)e;
 }
 
-static void put_entry(struct remotes *rs, unsigned tier, const char *path,
-		      const struct entry *e)
-{
-	_cleanup_buf_ struct buf b = BUF_INIT;
-
-	assert_int_equal(entry_encode(e, &b), 0);
-	assert_int_equal(chain_put_data_to(rs->chain, tier, NULL, path, b.data,
-					   b.len),
-			 0);
-}
-
 static const struct forged forgeries[] = {
 	{ "local", "default", "test", "k2", no_change },
 	{ "local", "default", "test", "k2", new_key },
@@ -99,17 +88,6 @@ static const struct forged forgeries[] = {
 	{ "local", "default", "test", "k1", new_time },
 	{ "local", "default", "test", "k1", no_signature },
 };
-
-static struct trust *trusting(const struct sign_key *key)
-{
-	char text[SIGN_TEXT_MAX];
-	struct trust *t;
-
-	sign_public_text(sign_key_public(key), text);
-	assert_int_equal(trust_new(&t), 0);
-	assert_int_equal(trust_add(t, text), 0);
-	return t;
-}
 
 /* What somebody made of a signed entry is refused where it lies, told of its
  * tier, and a sound copy in the next tier serves. */

@@ -310,7 +310,7 @@ static void test_all_of_an_entry_counts(void **state)
 {
 	_cleanup_sign_key_ struct sign_key *key = key_of(SECRET);
 	_cleanup_trust_ struct trust *t = trusting(key);
-	const char *who = NULL;
+	const struct sign_public *who = NULL;
 
 	(void)state;
 	for (unsigned how = 0; how < CHANGES; how++) {
@@ -319,7 +319,7 @@ static void test_all_of_an_entry_counts(void **state)
 		assert_int_equal(trust_check(t, &e, &who), -EKEYREJECTED);
 		assert_int_equal(entry_sign(&e, key), 0);
 		assert_int_equal(trust_check(t, &e, &who), 0);
-		assert_string_equal(who, "ci");
+		assert_string_equal(who->name, "ci");
 		change(&e, how);
 		assert_int_equal(trust_check(t, &e, NULL), -EKEYREJECTED);
 		/* Who trusts everybody, does. */
@@ -359,7 +359,7 @@ static void test_rotation(void **state)
 	_cleanup_trust_ struct trust *of_both = trusting(false_new);
 	_cleanup_entry_ struct entry e = make_entry();
 	char text[SIGN_TEXT_MAX];
-	const char *who;
+	const struct sign_public *who;
 
 	(void)state;
 	assert_int_equal(entry_sign(&e, new), 0);
@@ -372,9 +372,9 @@ static void test_rotation(void **state)
 	assert_int_equal(e.signature_count, 2);
 	assert_string_equal(e.signatures[0].key, "ci-2025");
 	assert_int_equal(trust_check(of_old, &e, &who), 0);
-	assert_string_equal(who, "ci-2025");
+	assert_string_equal(who->name, "ci-2025");
 	assert_int_equal(trust_check(of_new, &e, &who), 0);
-	assert_string_equal(who, "ci-2026");
+	assert_string_equal(who->name, "ci-2026");
 	/* The same name again is one signature still, the last one. */
 	assert_int_equal(entry_sign(&e, false_new), 0);
 	assert_int_equal(e.signature_count, 2);

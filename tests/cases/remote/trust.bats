@@ -144,6 +144,70 @@ refused() {
 	on two "$LARDER" pull web@k1
 }
 
+# older ENTRY: what the tier has of it is not taken by the second machine, for
+# another reason than its signature.
+older() {
+	run on two "$LARDER" pull "$1"
+	[ "$status" -eq 7 ]
+	[[ $output == *"older than what was here before"* ]]
+}
+
+@test "an older entry of the same key, to who has had a newer one" {
+	require_fuse
+	on one "$LARDER" import tree --name web --key k1 --wait
+	cp "$entries/web/k1" old
+	echo more >tree/more
+	on one "$LARDER" import tree --name web --key k1 --wait
+	cp "$entries/web/k1" new
+	on two "$LARDER" pull web@k1
+	cp old "$entries/web/k1"
+	older web@k1
+	on two "$LARDER" materialize web@k1 copy
+	same_tree tree copy
+	# Also when it is gone here, and the daemon is another one.
+	on two "$LARDER" rm web@k1
+	on two "$LARDER" daemon restart
+	older web@k1
+	mkdir out
+	run on two "$LARDER" run --path out --name web --key k1 --mode force \
+		-- touch out/file
+	[ "$status" -eq 7 ]
+	[[ $output == *"an older one than was here before"* ]]
+	[ ! -e out/file ]
+	run on two "$LARDER" mount web@k1 out
+	[ "$status" -eq 7 ]
+	grep -q 'web/k1 is older than what was here before' \
+		"$BATS_TEST_TMPDIR/machines/two/state/larder/larderd.log"
+	cp new "$entries/web/k1"
+	on two "$LARDER" pull web@k1
+	# A machine that has had neither cannot know, and one without keys does
+	# not ask.
+	cp old "$entries/web/k1"
+	on mallory "$LARDER" pull web@k1
+}
+
+@test "an older entry as the newest of a branch, to who has had a newer one" {
+	on one "$LARDER" import tree --name web --key k1 --branch main --wait
+	cp -r "$share/v1/local/default/latest" before
+	on one "$LARDER" import tree --name web --key k2 --branch main --wait
+	on two "$LARDER" pull web@branch:main
+	rm -r "$share/v1/local/default/latest"
+	cp -r before "$share/v1/local/default/latest"
+	# A pointer alone brings nothing back.
+	on two "$LARDER" pull web@branch:main --json >out
+	[ "$(jq -r .entry.key out)" = k2 ]
+	mv "$entries/web/k2" away
+	older web@branch:main
+	older web@latest
+	on two "$LARDER" rm web@k2
+	older web@branch:main
+	# Who names it gets it.
+	on two "$LARDER" pull web@k1
+	mv away "$entries/web/k2"
+	on two "$LARDER" pull web@latest --json >out
+	[ "$(jq -r .entry.key out)" = k2 ]
+}
+
 @test "an altered parent, branch, time or tree" {
 	local field value
 	on one "$LARDER" import tree --name web --key k1 --branch main --wait
