@@ -137,6 +137,7 @@ static int reset_anew(struct control_call *call, struct mount *mnt,
 		      const struct entry *e)
 {
 	_cleanup_free_ char *dir = strdup(mount_dir(mnt)), *tiers = NULL;
+	_cleanup_json_ json_t *secrets = mount_secrets(mnt);
 	_cleanup_mount_ struct mount *anew = NULL;
 	struct mounts_options opt;
 	struct digest base;
@@ -147,6 +148,7 @@ static int reset_anew(struct control_call *call, struct mount *mnt,
 	tiers = opt.tiers ? strdup(opt.tiers) : NULL;
 	copied = dir && (tiers || !opt.tiers);
 	opt.tiers = tiers;
+	opt.secrets = secrets;
 	if (mount_base(mnt, &base))
 		opt.base = &base;
 	mount_unref(mnt);

@@ -15,6 +15,7 @@
 #include "store/roots.h"
 
 #include "control.h"
+#include "json_scope.h"
 #include "rpc.h"
 
 struct connection; /* control.c */
@@ -191,13 +192,6 @@ int control_add_mount(void *arg, struct mount *mnt);
 /* From mode, allow_other, suid_dev, stateful_open and writeback of the parameters. */
 int control_mount_options(struct control_call *call,
 			  struct mounts_options *ret_options);
-
-static inline void control_json_unref(json_t **j)
-{
-	json_decref(*j);
-}
-
-#define _cleanup_json_ __attribute__((cleanup(control_json_unref)))
 
 static inline void control_mount_unref(struct mount **mnt)
 {

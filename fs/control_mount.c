@@ -181,9 +181,11 @@ static int mount_entry_at(struct control_call *call, const char *dir,
 	if (r < 0)
 		return r;
 	*ret_reused = is_there(call, dir, &e, opt, ret_mount);
-	return *ret_reused ? 0 :
-			     mounts_mount(call->config->mounts, dir, &e, opt,
-					  ret_mount, &call->err);
+	if (!*ret_reused)
+		return mounts_mount(call->config->mounts, dir, &e, opt,
+				    ret_mount, &call->err);
+	mount_keep_secrets(*ret_mount, opt->secrets);
+	return 0;
 }
 
 static bool is_all_there(struct control_call *call, const char *dir,
@@ -214,9 +216,11 @@ static int mount_all_at(struct control_call *call, const char *dir,
 		return r;
 	opt->read_only = true;
 	*ret_reused = is_all_there(call, dir, opt->all, ret_mount);
-	return *ret_reused ? 0 :
-			     mounts_mount(call->config->mounts, dir, NULL, opt,
-					  ret_mount, &call->err);
+	if (!*ret_reused)
+		return mounts_mount(call->config->mounts, dir, NULL, opt,
+				    ret_mount, &call->err);
+	mount_keep_secrets(*ret_mount, opt->secrets);
+	return 0;
 }
 
 static int mount_files_of(struct control_call *call, const char *dir,
@@ -258,6 +262,7 @@ static int method_mount(struct control_call *call, json_t **ret_result)
 	if (r < 0)
 		return r;
 	opt.tiers = tiers;
+	opt.secrets = json_object_get(call->params, "tiers");
 	if (dir[0] != '/')
 		return mounts_fail(&call->err, -EINVAL, 2,
 				   "the directory must be absolute");

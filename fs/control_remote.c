@@ -64,15 +64,12 @@ bool control_remote_can(const struct control_remote *cr, unsigned access)
 char *control_tiers_text(struct control_call *call)
 {
 	const json_t *list = json_object_get(call->params, "tiers");
-	_cleanup_json_ json_t *public = json_array();
-	json_t *tier;
-	size_t i;
+	_cleanup_json_ json_t *public = NULL;
 
 	if (json_array_size(list) == 0)
 		return NULL;
-	json_array_foreach(list, i, tier)
-		json_array_append_new(public, tiers_public(tier));
-	return json_dumps(public, JSON_COMPACT);
+	public = tiers_public(list);
+	return public ? json_dumps(public, JSON_COMPACT) : NULL;
 }
 
 /* For a method that does nothing else. */

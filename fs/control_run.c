@@ -199,6 +199,8 @@ static int judge(struct prepare *p, struct place *place)
 	    exact    ? is_of_found(p, place, &current) :
 		       true) {
 		place->reused = true;
+		mount_keep_secrets(place->mnt,
+				   json_object_get(p->call->params, "tiers"));
 		if (!p->fresh && !exact)
 			build_on_mount(p, &current);
 		return 0;
@@ -304,6 +306,7 @@ static int mount_place(struct prepare *p, struct place *place)
 	part.catalog = place->at->base;
 	opt.over_files = place->over_files;
 	opt.tiers = tiers;
+	opt.secrets = json_object_get(p->call->params, "tiers");
 	opt.base = place->adopted ? &place->at->base : NULL;
 	return mounts_mount(p->call->config->mounts, place->at->dir,
 			    of_entry && place->at->has_base ? &part : NULL,

@@ -99,6 +99,19 @@ static void on_stop(void *arg, bool restart)
 	wake(w);
 }
 
+/* Whether the owner of secrets is a mount or an upload that is there. */
+static bool needs_tiers(void *arg, const char *owner)
+{
+	const size_t mount = strlen(TIERS_OWNER_MOUNT);
+	const size_t upload = strlen(TIERS_OWNER_UPLOAD);
+	struct worker *w = arg;
+
+	if (strncmp(owner, TIERS_OWNER_MOUNT, mount) == 0)
+		return mounts_has_id(w->mounts, owner + mount);
+	return strncmp(owner, TIERS_OWNER_UPLOAD, upload) == 0 &&
+	       uploads_has(w->uploads, strtoull(owner + upload, NULL, 10));
+}
+
 static int worker_open(struct worker *w, int channel_fd, int listen_fd)
 {
 	struct daemon *d = w->daemon;
@@ -124,7 +137,7 @@ static int worker_open(struct worker *w, int channel_fd, int listen_fd)
 	mc.store = w->store;
 	mc.fetch = w->fetch;
 	mc.link = w->link;
-	r = tiers_new(&w->tiers);
+	r = tiers_new(w->link, &w->tiers);
 	mc.tiers = w->tiers;
 	if (r == 0)
 		r = mounts_new(&mc, &w->mounts);
@@ -135,6 +148,7 @@ static int worker_open(struct worker *w, int channel_fd, int listen_fd)
 				&w->uploads);
 	if (r < 0)
 		return r;
+	tiers_sweep(w->tiers, needs_tiers, w);
 	keeper_limits_read(&limits);
 	r = keeper_start(w->store, w->mounts, &limits, &w->keeper);
 	if (r < 0)

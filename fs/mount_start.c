@@ -13,7 +13,6 @@
 #include "store/base/clock.h"
 #include "store/base/io.h"
 #include "store/base/log.h"
-#include "store/lazy_remote.h"
 
 #include "store/gc.h"
 
@@ -56,42 +55,9 @@ static struct used *open_used(const struct mount *mnt,
 	return used_open(mnt->dirfd, info.inodes, mnt->fresh);
 }
 
-static int make_source(const struct mount *mnt, const struct entry *e,
-		       struct lazy_source **ret_source)
-{
-	struct chain *chain = NULL;
-	char fault[TIERS_FAULT_MAX];
-	json_t *list = json_loads(mnt->state.tiers, 0, NULL);
-	int r;
-
-	if (!list)
-		return -EBADMSG;
-	r = tiers_get_kept(mnt->mounts->config.tiers, list, fault, &chain);
-	json_decref(list);
-	if (r < 0)
-		return log_error(r, "%s: %s", mnt->state.dir, fault);
-	r = lazy_remote_new(chain, e->tenant, e->namespace, ret_source);
-	chain_unref(chain);
-	return r;
-}
-
-/* In a new worker, or at a resume, nobody has said yet where the chunks of the
- * tree may be had. Secrets are not kept: they come from files, commands and the
- * environment of the daemon; else tiers that need some are refused, until a
- * command names them again. */
-static void offer_tiers(const struct mount *mnt, const struct entry *e)
-{
-	struct store *s = mnt->mounts->config.store;
-	struct lazy_source *src = store_find_source(s, &e->catalog);
-
-	if (!src && mnt->state.tiers && make_source(mnt, e, &src) == 0)
-		(void)store_offer_source(s, &e->catalog, src);
-	lazy_source_unref(src);
-}
-
 static void offer_tiers_of(void *arg, const struct entry *e)
 {
-	offer_tiers(arg, e);
+	mount_offer_tiers(arg, e);
 }
 
 static int open_all(struct mount *mnt, bool adopt)
@@ -131,7 +97,7 @@ static int open_view(struct mount *mnt, bool adopt, struct mounts_error *err)
 
 	if (mnt->state.has_base) {
 		if (mnt->state.has_entry)
-			offer_tiers(mnt, &mnt->state.entry);
+			mount_offer_tiers(mnt, &mnt->state.entry);
 		r = store_tree_open(m->config.store, &mnt->state.base, &tree);
 		if (r < 0)
 			return tree_fail(mnt, r, err);
@@ -356,8 +322,10 @@ int mounts_mount(struct mounts *m, const char *dir, const struct entry *e,
 		mounts_fail(err, r, 1, "mounting %s: %s", dir, strerror(-r));
 	else
 		r = mounts_reserve(mnt, err);
-	if (r == 0)
+	if (r == 0) {
+		mount_keep_secrets(mnt, opt->secrets);
 		r = start_new(mnt, err);
+	}
 	if (r < 0) {
 		mount_unref(mnt);
 		return r;

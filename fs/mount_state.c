@@ -16,17 +16,11 @@
 #include "store/base/io.h"
 #include "store/base/log.h"
 
+#include "json_scope.h"
 #include "mount_state.h"
 #include "rpc.h"
 
 #define STATE_FORMAT 1
-
-static void cleanup_json(json_t **j)
-{
-	json_decref(*j);
-}
-
-#define _cleanup_json_ __attribute__((cleanup(cleanup_json)))
 
 void mount_state_release(struct mount_state *s)
 {

@@ -235,6 +235,7 @@ static void mount_close(struct mount *mnt)
 	view_all_close(mnt->all);
 	if (mnt->view) /* else it could not be opened */
 		view_close(mnt->view);
+	mount_forget_secrets(mnt);
 	if (!mnt->drop)
 		return;
 	r = mount_state_remove(m->dirfd, mnt->state.id);

@@ -52,6 +52,8 @@ struct mounts_options {
 	/* Without an entry: what it lies on (borrowed); NULL: an empty base. */
 	const struct digest *base;
 	const char *tiers; /* JSON (tiers.h), borrowed; NULL: none */
+	/* The same with their secrets, borrowed; NULL: as they were kept. */
+	const json_t *secrets;
 	/* Without an entry: all entries of this tenant (view_all.h; borrowed).
 	 * The mount's view is an empty one then. NULL: no such mount. */
 	const char *all;
@@ -85,8 +87,10 @@ int mounts_mount(struct mounts *m, const char *dir, const struct entry *e,
 int mounts_umount(struct mounts *m, const char *dir, bool lazy, bool discard,
 		  bool *ret_kept, struct mounts_error *err);
 
-/* Whether any mount is there; also one that is only beginning or ending. */
+/* Whether any mount is there, or one with the id; also one that is only
+ * beginning or ending. */
 bool mounts_any(struct mounts *m);
+bool mounts_has_id(struct mounts *m, const char *id);
 
 /* At the end of the daemon: unmounts all, also what is in use. With `keep`, all
  * of them can be resumed, also those without changes. False where some could
@@ -141,11 +145,16 @@ bool mount_base(const struct mount *mnt, struct digest *ret_catalog);
 struct view *mount_view(struct mount *mnt);
 struct view_all *mount_all(struct mount *mnt); /* NULL: not of all */
 struct session *mount_session(struct mount *mnt);
-/* All but `base`; `tiers` is the mount's. */
+/* All but `base` and `secrets`; `tiers` is the mount's. */
 void mount_get_options(const struct mount *mnt,
 		       struct mounts_options *ret_options);
 bool mount_read_only(const struct mount *mnt);
 int64_t mount_time_ns(const struct mount *mnt);
+
+/* Keeps the secrets of the mount's tiers that come with a request, where it names
+ * just these; and gives what is kept, NULL where nothing is. */
+void mount_keep_secrets(struct mount *mnt, const json_t *tiers);
+json_t *mount_secrets(const struct mount *mnt);
 
 /* Keeps other commands from this mount until mount_release(); -EBUSY. */
 int mount_acquire(struct mount *mnt, const char *what,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the parts of the table of mounts share: the table in mounts.c, and the
- * life of one mount in mount_check.c, mount_start.c, mount_resume.c and
- * mount_end.c. Private to these.
+ * life of one mount in mount_check.c, mount_start.c, mount_tiers.c,
+ * mount_resume.c and mount_end.c. Private to these.
  *
  * A mount is in the table from the moment on that it claims its directory
  * and id until its upper is closed, so that none of them is ever used twice:
@@ -80,8 +80,7 @@ void mounts_insert(struct mount *mnt);
  * (monotonic) has passed. */
 bool mounts_wait(struct mounts *m, int64_t deadline_ns);
 
-/* Whether a mount has the id: one of whatever phase; one that has not ended. */
-bool mounts_has_id(struct mounts *m, const char *id);
+/* Whether a mount that has not ended has the id. */
 bool mounts_uses_id(struct mounts *m, const char *id);
 
 /* --- mount_check.c --- */
@@ -95,6 +94,14 @@ bool mount_check_taken(const char *dir);
  * It is in the table; the caller keeps its reference. After an error it is still
  * STARTING. */
 int mount_start(struct mount *mnt, struct mounts_error *err);
+
+/* --- mount_tiers.c --- */
+
+/* Says where chunks of an entry's tree may be had, unless that is known. */
+void mount_offer_tiers(const struct mount *mnt, const struct entry *e);
+
+/* The mount is closed. */
+void mount_forget_secrets(const struct mount *mnt);
 
 /* --- mount_end.c --- */
 

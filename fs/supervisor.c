@@ -47,6 +47,7 @@ struct supervisor {
 
 	pid_t helper; /* 0: no job */
 	int helper_fd;
+	int secrets_fd;	 /* of the worker; -1: none */
 	json_t *job;	 /* the call it works for */
 	bool job_orphan; /* who called is dead */
 };
@@ -63,6 +64,7 @@ static int worker_run(struct supervisor *s, int channel_fd)
 	cleanup_close(&s->ready_fd);
 	cleanup_close(&s->channel_fd);
 	cleanup_close(&s->helper_fd);
+	cleanup_close(&s->secrets_fd);
 	kept_mounts_release(&s->mounts);
 	json_decref(s->job);
 	signal(SIGHUP, SIG_DFL);
@@ -262,12 +264,31 @@ static void call_adopt(struct supervisor *s, json_t *call)
 		answer(s, msg, m->fd);
 }
 
-/* What asks for no answer. A mount that is gone meanwhile needs nothing. */
-static int notice(struct supervisor *s, const json_t *call)
+static void call_secrets(struct supervisor *s, json_t *call)
+{
+	_cleanup_msg_ json_t *msg = NULL;
+
+	(void)call;
+	if (s->secrets_fd < 0) {
+		answer_result(s, -ENOENT, NULL);
+		return;
+	}
+	msg = json_pack("{si}", "result", 0);
+	answer(s, msg, s->secrets_fd);
+}
+
+/* What asks for no answer, with the descriptor that came with it (taken over
+ * where it is wanted). A mount that is gone meanwhile needs nothing. */
+static int notice(struct supervisor *s, const json_t *call, int *fd)
 {
 	struct kept_mount *m = call_mount(s, call);
 	_cleanup_free_ char *value = NULL;
 
+	if (call_is(call, "save_secrets")) {
+		cleanup_close(&s->secrets_fd);
+		s->secrets_fd = steal_fd(fd);
+		return 0;
+	}
 	if (!m)
 		return 0;
 	if (call_is(call, "forget")) {
@@ -287,11 +308,12 @@ static const struct {
 	void (*serve)(struct supervisor *s, json_t *call); /* NULL: notice */
 } calls[] = {
 	{ "mount", call_mount_new }, { "umount", call_umount },
-	{ "adopt", call_adopt },     { "save_init", NULL },
-	{ "save_desc", NULL },	     { "forget", NULL },
+	{ "adopt", call_adopt },     { "secrets", call_secrets },
+	{ "save_init", NULL },	     { "save_desc", NULL },
+	{ "save_secrets", NULL },    { "forget", NULL },
 };
 
-static int call_serve(struct supervisor *s, json_t *call, bool orphan)
+static int call_serve(struct supervisor *s, json_t *call, bool orphan, int *fd)
 {
 	size_t i;
 
@@ -299,7 +321,7 @@ static int call_serve(struct supervisor *s, json_t *call, bool orphan)
 		if (!call_is(call, calls[i].name))
 			continue;
 		if (!calls[i].serve)
-			return notice(s, call);
+			return notice(s, call, fd);
 		if (!orphan)
 			calls[i].serve(s, call);
 		return 0;
@@ -316,7 +338,7 @@ static int channel_read(struct supervisor *s, bool orphan)
 
 	if (r <= 0)
 		return r;
-	r = call_serve(s, call, orphan);
+	r = call_serve(s, call, orphan, &fd);
 	return r < 0 ? r : 1;
 }
 
@@ -527,6 +549,7 @@ int supervisor_run(const struct supervisor_config *config)
 		.signal_fd = -1,
 		.channel_fd = -1,
 		.helper_fd = -1,
+		.secrets_fd = -1,
 	};
 	int status = 1;
 	int r = supervisor_start(&s);
@@ -538,6 +561,7 @@ int supervisor_run(const struct supervisor_config *config)
 	umount_all(&s);
 	cleanup_close(&s.channel_fd);
 	cleanup_close(&s.signal_fd);
+	cleanup_close(&s.secrets_fd);
 	sigprocmask(SIG_SETMASK, &s.saved_mask, NULL);
 	return status;
 }

@@ -3,8 +3,9 @@
  * The supervisor: the process that `larder` starts. It forks the worker before
  * RocksDB or a thread exists, mounts and unmounts for it, holds a duplicate of
  * every /dev/fuse descriptor with the INIT request and the description of its
- * mount, holds the control socket's listening descriptor, and starts the worker again
- * when it dies. It opens no store and serves no request.
+ * mount, holds the control socket's listening descriptor and a file of the worker's
+ * secrets (vault.h), and starts the worker again when it dies. It opens no store
+ * and serves no request.
  *
  * Supervisor and worker talk over a SOCK_SEQPACKET pair; messages are JSON
  * objects of at most SUPERVISOR_MSG_MAX bytes, descriptors travel beside
@@ -80,6 +81,13 @@ int supervisor_save_desc(struct supervisor_link *l, const char *id,
 			 const char *desc);
 /* Drops a mount that the kernel ended (umount(8) by someone). */
 int supervisor_forget(struct supervisor_link *l, const char *id);
+
+/* Has the supervisor hold a file for the next worker, in place of the one
+ * before; `fd` is borrowed, -1: none. It is not read there. */
+int supervisor_save_secrets(struct supervisor_link *l, int fd);
+
+/* The file, whose content anybody may have written. -ENOENT. */
+int supervisor_take_secrets(struct supervisor_link *l, int *ret_fd);
 
 /* The mounts of a worker that died: `each` takes `fd` over. */
 int supervisor_adopt(struct supervisor_link *l,

@@ -47,9 +47,14 @@ void supervisor_link_free(struct supervisor_link *l)
 }
 
 /* Sends without waiting for anything. */
+static int link_tell_with(struct supervisor_link *l, const json_t *msg, int fd)
+{
+	return msg ? supervisor_msg_send(l->channel_fd, msg, fd) : -ENOMEM;
+}
+
 static int link_tell(struct supervisor_link *l, const json_t *msg)
 {
-	return msg ? supervisor_msg_send(l->channel_fd, msg, -1) : -ENOMEM;
+	return link_tell_with(l, msg, -1);
 }
 
 static int link_exchange(struct supervisor_link *l, const json_t *msg,
@@ -166,6 +171,27 @@ int supervisor_forget(struct supervisor_link *l, const char *id)
 		json_pack("{ss ss}", "call", "forget", "id", id);
 
 	return link_tell(l, msg);
+}
+
+int supervisor_save_secrets(struct supervisor_link *l, int fd)
+{
+	_cleanup_msg_ json_t *msg = json_pack("{ss}", "call", "save_secrets");
+
+	return link_tell_with(l, msg, fd);
+}
+
+int supervisor_take_secrets(struct supervisor_link *l, int *ret_fd)
+{
+	_cleanup_msg_ json_t *msg = json_pack("{ss}", "call", "secrets");
+	_cleanup_msg_ json_t *answer = NULL;
+	int fd, r = link_call(l, msg, &answer, &fd, NULL);
+
+	if (r < 0)
+		return r;
+	if (fd < 0)
+		return -EBADMSG;
+	*ret_fd = fd;
+	return 0;
 }
 
 /* --- adopting --- */

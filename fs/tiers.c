@@ -10,9 +10,11 @@
 #include <sys/queue.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/log.h"
 #include "store/key.h"
 #include "store/tier_open.h"
 
+#include "json_scope.h"
 #include "tier_secrets.h"
 
 #define KEPT_MAX 8
@@ -26,17 +28,22 @@ struct known {
 TAILQ_HEAD(known_list, known);
 
 struct tiers {
+	struct vault *vault; /* constant */
+
 	pthread_mutex_t lock; /* guards all below */
 	struct known_list known;
 	unsigned count;
 };
 
-int tiers_new(struct tiers **ret_tiers)
+int tiers_new(struct supervisor_link *link, struct tiers **ret_tiers)
 {
 	struct tiers *t = calloc(1, sizeof(*t));
+	int r = t ? vault_new(link, &t->vault) : -ENOMEM;
 
-	if (!t)
-		return -ENOMEM;
+	if (r < 0) {
+		free(t);
+		return r;
+	}
 	pthread_mutex_init(&t->lock, NULL);
 	TAILQ_INIT(&t->known);
 	*ret_tiers = t;
@@ -62,16 +69,17 @@ void tiers_free(struct tiers *t)
 		TAILQ_REMOVE(&t->known, k, all);
 		known_free(k);
 	}
+	vault_free(t->vault);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
 }
 
-json_t *tiers_public(const json_t *tier)
+json_t *tiers_public(const json_t *list)
 {
-	json_t *copy = json_deep_copy(tier);
+	json_t *copy = json_deep_copy(list), *tier;
+	size_t i;
 
-	if (copy)
-		json_object_del(copy, "secrets");
+	json_array_foreach(copy, i, tier) json_object_del(tier, "secrets");
 	return copy;
 }
 
@@ -229,18 +237,76 @@ int tiers_get(struct tiers *t, const json_t *list, char *ret_fault,
 	return 0;
 }
 
-int tiers_get_kept(struct tiers *t, const json_t *list, char *ret_fault,
-		   struct chain **ret_chain)
+/* --- without their secrets --- */
+
+/* What is kept for an owner, where it is of these tiers. */
+static json_t *find_kept(struct tiers *t, const char *owner, const json_t *list)
+{
+	json_t *kept = vault_get(t->vault, owner);
+	_cleanup_json_ json_t *public = kept ? tiers_public(kept) : NULL;
+
+	if (json_equal(public, list))
+		return kept;
+	json_decref(kept);
+	return NULL;
+}
+
+static json_t *with_environment(const json_t *list)
 {
 	json_t *own = json_deep_copy(list), *tier;
 	size_t i;
-	int r;
+
+	json_array_foreach(own, i, tier) tier_add_secrets(tier, false);
+	return own;
+}
+
+int tiers_get_kept(struct tiers *t, const char *owner, const json_t *list,
+		   char *ret_fault, struct chain **ret_chain)
+{
+	_cleanup_json_ json_t *own = find_kept(t, owner, list);
 
 	*ret_fault = '\0';
-	json_array_foreach(own, i, tier) tier_add_secrets(tier, false);
-	r = own ? tiers_get(t, own, ret_fault, ret_chain) : -ENOMEM;
-	json_decref(own);
-	return r;
+	if (!own)
+		own = with_environment(list);
+	return own ? tiers_get(t, own, ret_fault, ret_chain) : -ENOMEM;
+}
+
+static bool any_secrets(const json_t *list)
+{
+	const json_t *tier;
+	size_t i;
+
+	json_array_foreach(list, i, tier)
+	{
+		if (json_object_get(tier, "secrets"))
+			return true;
+	}
+	return false;
+}
+
+void tiers_keep(struct tiers *t, const char *owner, const json_t *list)
+{
+	int r = any_secrets(list) ? vault_put(t->vault, owner, list) : 0;
+
+	if (r < 0)
+		log_warn(r, "the secrets of tiers are not kept for the %s",
+			 owner);
+}
+
+json_t *tiers_kept(struct tiers *t, const char *owner)
+{
+	return vault_get(t->vault, owner);
+}
+
+void tiers_forget(struct tiers *t, const char *owner)
+{
+	vault_remove(t->vault, owner);
+}
+
+void tiers_sweep(struct tiers *t, bool (*lives)(void *arg, const char *owner),
+		 void *arg)
+{
+	vault_sweep(t->vault, lives, arg);
 }
 
 int tiers_each(struct tiers *t,

@@ -5,9 +5,12 @@
  * queue survives the daemon; an upload that was interrupted begins again, and
  * packs that have arrived are not sent again. One thread uploads, one entry to
  * one tier at a time, at background priority; what fails is tried again after a
- * pause that doubles. No secret is in a file: after a restart a tier's
- * credentials come from its file, its helper or the daemon's environment, or
- * with the next upload to the same tiers.
+ * pause that doubles. No secret is in a file: what came with an upload outlives
+ * the worker (vault.h), and not the daemon, after which a tier's credentials
+ * come from its file, its helper or the daemon's environment, or with the next upload
+ * of the same tenant and namespace to the same tiers. That one lends its own to
+ * those that have failed, for one attempt each, which is not counted where it
+ * fails, too.
  *
  * Any thread.
  */
@@ -53,6 +56,9 @@ int uploads_wait(struct uploads *u, uint64_t id,
 		 int (*each)(void *arg, uint64_t packs, uint64_t all_packs,
 			     uint64_t bytes),
 		 void *arg, struct upload_outcome *ret_outcome);
+
+/* Whether the upload is in line. */
+bool uploads_has(struct uploads *u, uint64_t id);
 
 /* What waits, oldest first, as `status` shows it. NULL: out of memory. */
 json_t *uploads_json(struct uploads *u);

@@ -16,6 +16,7 @@
 #include "store/base/log.h"
 #include "store/base/publish.h"
 
+#include "json_scope.h"
 #include "uploads_internal.h"
 
 #define NAME_MAX_LEN 32
@@ -36,30 +37,14 @@ static uint64_t take_id(struct uploads *u)
 
 bool upload_same_place(const json_t *a, const json_t *b)
 {
-	_cleanup_(upload_json_unref) json_t *one = json_copy((json_t *)a);
-	_cleanup_(upload_json_unref) json_t *two = json_copy((json_t *)b);
+	_cleanup_json_ json_t *one = json_copy((json_t *)a);
+	_cleanup_json_ json_t *two = json_copy((json_t *)b);
 
 	json_object_del(one, "name");
 	json_object_del(two, "name");
 	json_object_del(one, "access");
 	json_object_del(two, "access");
 	return json_equal(one, two);
-}
-
-/* A copy of the list without secrets. */
-static json_t *public_tiers(const json_t *tiers)
-{
-	json_t *copy = json_array(), *tier;
-	size_t i;
-
-	json_array_foreach(tiers, i, tier)
-	{
-		if (json_array_append_new(copy, tiers_public(tier)) < 0) {
-			json_decref(copy);
-			return NULL;
-		}
-	}
-	return copy;
 }
 
 int upload_new(struct uploads *u, const struct entry *e, const json_t *tiers,
@@ -72,7 +57,7 @@ int upload_new(struct uploads *u, const struct entry *e, const json_t *tiers,
 	up->uploads = u;
 	up->force = force;
 	up->index = i;
-	up->tiers = public_tiers(tiers);
+	up->tiers = tiers_public(tiers);
 	up->tier = json_incref(json_array_get(up->tiers, i));
 	up->entry.tenant = strdup(e->tenant);
 	up->entry.namespace = strdup(e->namespace);
@@ -90,7 +75,7 @@ int upload_new(struct uploads *u, const struct entry *e, const json_t *tiers,
 
 int upload_file_write(struct uploads *u, const struct upload *up)
 {
-	_cleanup_(upload_json_unref) json_t *j =
+	_cleanup_json_ json_t *j =
 		json_pack("{s:s, s:s, s:s, s:s, s:O, s:O, s:b}", "tenant",
 			  up->entry.tenant, "namespace", up->entry.namespace,
 			  "name", up->entry.name, "key", up->entry.key, "tier",
@@ -141,7 +126,7 @@ static bool find_tier(const json_t *tiers, const json_t *tier, unsigned *ret_i)
 static int read_item(struct uploads *u, const char *name,
 		     struct upload **ret_upload)
 {
-	_cleanup_(upload_json_unref) json_t *j = NULL, *tiers = NULL;
+	_cleanup_json_ json_t *j = NULL, *tiers = NULL;
 	_cleanup_free_ uint8_t *text = NULL;
 	struct entry e = ENTRY_INIT;
 	json_t *tier;

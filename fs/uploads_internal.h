@@ -17,15 +17,16 @@ struct upload {
 	json_t *tier;	    /* without its secrets */
 	json_t *tiers;	    /* likewise; all of its chain, itself among them */
 	bool force;
-	/* The thread's while `running`, else the lock: NULL: not yet made. */
-	struct chain *chain;
-	unsigned index; /* of the tier in it, and in `tiers` */
+	/* The thread's while `running`, else the lock: its own (NULL: not yet
+	 * made), and one that another has lent it for the next attempt. */
+	struct chain *chain, *lent;
+	unsigned index; /* of the tier in them, and in `tiers` */
 
 	/* The lock, all below. */
 	bool running;
 	bool hopeless; /* the thread's, while `running` */
 	unsigned attempts;
-	int64_t due_ns;
+	int64_t due_ns, own_due_ns; /* the second while there is `lent` */
 	uint64_t packs, all_packs, bytes;
 	char why[TIER_WHY_MAX];
 };
@@ -47,12 +48,19 @@ struct uploads {
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t changed;
 	struct upload_list queue;
-	struct upload_done *done; /* a ring, by done_count */
+	struct upload_done *done; /* a ring of UPLOADS_DONE_MAX, by done_count */
 	unsigned done_count;
 	bool started;
 	pthread_t thread;
 	uint64_t next_id;
 };
+
+#define UPLOADS_DONE_MAX 256 /* results kept for those who wait */
+
+static inline struct timespec uploads_time(int64_t ns)
+{
+	return (struct timespec){ ns / 1000000000, ns % 1000000000 };
+}
 
 /* The name of the tier that it is for. */
 static inline const char *chain_name_of(const struct upload *up)
@@ -62,12 +70,23 @@ static inline const char *chain_name_of(const struct upload *up)
 	return name ? name : "?";
 }
 
-static inline void upload_json_unref(json_t **j)
-{
-	json_decref(*j);
-}
-
 void upload_free(struct upload *up); /* NULL is fine */
+
+/* What the secrets of an upload are kept as (tiers_keep()). */
+const char *upload_owner(uint64_t id, char ret_owner[TIERS_OWNER_MAX]);
+
+/* --- uploads_run.c --- */
+
+/* Lends the chain of `up`, of whose tiers some have secrets of their own in
+ * `tiers`, to those that failed on their way to these. Under the lock. */
+void uploads_lend(struct uploads *u, const struct upload *up,
+		  const json_t *tiers);
+
+/* Takes back what was lent; whether something was. Under the lock. */
+bool upload_give_back(struct upload *up);
+
+/* The thread that uploads; `arg`: the struct uploads. */
+void *uploads_main(void *arg);
 
 /* --- uploads_file.c --- */
 

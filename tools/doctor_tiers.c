@@ -281,7 +281,7 @@ void doctor_tiers(struct doctor *d)
 			   "no remote tier is configured");
 		return;
 	}
-	if (tiers_new(&tiers) < 0)
+	if (tiers_new(NULL, &tiers) < 0)
 		return;
 	json_array_foreach(list, i, tier) check_tier(d, tiers, tier);
 	tiers_free(tiers);

@@ -209,6 +209,106 @@ make_certificate() {
 		--from "http://127.0.0.1:$port" web@k2
 }
 
+@test "a token that came with a mount serves it after its worker was killed" {
+	require_fuse
+	start_nginx 'if ($http_authorization != "Bearer s3cret-token") {' \
+		'return 403; }'
+	for machine in two three; do
+		configure "$machine" <<-END
+		tiers: [{name: web, url: "http://127.0.0.1:$port", access: rw}]
+		END
+	done
+	LARDER_TOKEN_WEB=s3cret-token on two "$LARDER" import tree --name web \
+		--key k1 --wait
+	# A daemon that has no token of its own.
+	on three "$LARDER" status >/dev/null
+	mkdir mnt other
+	LARDER_TOKEN_WEB=s3cret-token on three "$LARDER" mount web@k1 mnt
+	# What another mount came with is not this one's.
+	on three "$LARDER" mount --empty other
+	for round in 1 2; do
+		kill -KILL "$(on three "$LARDER" status --json | jq .worker_pid)"
+		wait_until served_again
+	done
+	same_tree tree mnt
+	[ "$(on three "$LARDER" stats mnt --json |
+		jq '.mounts[0].remote.fetches.wanted')" -ge 1 ]
+	# One that is mounted anew by a reset has it, too.
+	touch mnt/new
+	on three "$LARDER" commit mnt --name web --key k2 --wait --tiers local:rw
+	on three "$LARDER" reset mnt
+	kill -KILL "$(on three "$LARDER" status --json | jq .worker_pid)"
+	wait_until served_again
+	run ! grep -r s3cret-token "$BATS_TEST_TMPDIR/machines"
+	pid=$(on three "$LARDER" status --json | jq .pid)
+	[ "$(secrets_of "$pid")" -eq 1 ]
+	on three "$LARDER" umount --discard mnt
+	[ "$(secrets_of "$pid")" -eq 0 ]
+	on three "$LARDER" umount other
+}
+
+served_again() {
+	on three "$LARDER" status --json | jq -e '.mounts | length == 2'
+}
+
+# secrets_of PID: how many files of secrets the process has open.
+secrets_of() {
+	find "/proc/$1/fd" -lname '/memfd:tiers*' 2>/dev/null | wc -l
+}
+
+@test "a token that came with an upload serves it after its worker was killed" {
+	start_nginx 'if ($http_authorization != "Bearer s3cret-token") {' \
+		'return 403; }'
+	configure two <<-END
+	tiers: [{name: web, url: "http://127.0.0.1:$port", access: rw}]
+	END
+	on two "$LARDER" status >/dev/null
+	# The server is away when it comes.
+	nginx -c "$web/conf" -p "$web" -s stop
+	wait_until no_nginx
+	LARDER_TOKEN_WEB=s3cret-token on two "$LARDER" import tree --name web \
+		--key k1
+	wait_until refused_once
+	kill -KILL "$(on two "$LARDER" status --json | jq .worker_pid)"
+	nginx -c "$web/conf" -p "$web" 2>"$web/start.log" 3>&-
+	wait_until queue_is_empty
+	[ "$(secrets_of "$(on two "$LARDER" status --json | jq .pid)")" -eq 0 ]
+	LARDER_TOKEN=s3cret-token on one "$LARDER" pull \
+		--from "http://127.0.0.1:$port" web@k1
+}
+
+@test "a wrong token of one upload costs those that wait nothing" {
+	start_nginx 'if ($http_authorization != "Bearer s3cret-token") {' \
+		'return 403; }'
+	configure two <<-END
+	tiers: [{name: web, url: "http://127.0.0.1:$port", access: rw}]
+	END
+	on two "$LARDER" import tree --name web --key k1
+	wait_until refused_once
+	before=$(first_upload)
+	seen=$(grep -c 'Bearer\|403' "$web/access.log")
+	LARDER_TOKEN_WEB=wrong run on two "$LARDER" import tree --name web \
+		--key k2 --wait
+	[ "$status" -eq 6 ]
+	# It was tried with the wrong one, and is as it was before.
+	wait_until lent_and_back
+	[ "$(first_upload)" = "$before" ]
+	LARDER_TOKEN_WEB=s3cret-token on two "$LARDER" import tree --name web \
+		--key k3 --wait
+	wait_until queue_is_empty
+}
+
+first_upload() {
+	on two "$LARDER" status --json |
+		jq -c '.uploads[0] | [.key, .attempts, .error]'
+}
+
+lent_and_back() {
+	[ "$(grep -c 403 "$web/access.log")" -ge $((seen + 2)) ] &&
+		on two "$LARDER" status --json |
+		jq -e '[.uploads[].running] == [false, false]'
+}
+
 refused_once() {
 	on two "$LARDER" status --json | jq -e '.uploads[0].attempts >= 1'
 }
