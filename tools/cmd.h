@@ -47,7 +47,7 @@ extern const struct command cmd_cat, cmd_commit, cmd_completion, cmd_config,
 	cmd_daemon, cmd_diff, cmd_doctor, cmd_export, cmd_gc, cmd_import,
 	cmd_init, cmd_key, cmd_keygen, cmd_list, cmd_ls, cmd_materialize,
 	cmd_mount, cmd_pin, cmd_prefetch, cmd_pull, cmd_push, cmd_reset, cmd_rm,
-	cmd_run, cmd_show, cmd_stats, cmd_status, cmd_trace, cmd_umount,
-	cmd_unpin, cmd_verify, cmd_why;
+	cmd_run, cmd_show, cmd_stats, cmd_status, cmd_top, cmd_trace,
+	cmd_umount, cmd_unpin, cmd_verify, cmd_why;
 
 #endif

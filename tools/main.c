@@ -19,15 +19,15 @@
 #include "store/base/log.h"
 
 const struct command *const larder_commands[] = {
-	&cmd_run,    &cmd_init,	  &cmd_config,	 &cmd_key,
-	&cmd_why,    &cmd_mount,  &cmd_prefetch, &cmd_pull,
-	&cmd_push,   &cmd_umount, &cmd_diff,	 &cmd_reset,
-	&cmd_commit, &cmd_import, &cmd_list,	 &cmd_show,
-	&cmd_ls,     &cmd_cat,	  &cmd_export,	 &cmd_materialize,
-	&cmd_status, &cmd_stats,  &cmd_trace,	 &cmd_gc,
-	&cmd_rm,     &cmd_pin,	  &cmd_unpin,	 &cmd_verify,
-	&cmd_keygen, &cmd_daemon, &cmd_doctor,	 &cmd_completion,
-	NULL,
+	&cmd_run,	 &cmd_init,   &cmd_config,   &cmd_key,
+	&cmd_why,	 &cmd_mount,  &cmd_prefetch, &cmd_pull,
+	&cmd_push,	 &cmd_umount, &cmd_diff,     &cmd_reset,
+	&cmd_commit,	 &cmd_import, &cmd_list,     &cmd_show,
+	&cmd_ls,	 &cmd_cat,    &cmd_export,   &cmd_materialize,
+	&cmd_status,	 &cmd_stats,  &cmd_top,	     &cmd_trace,
+	&cmd_gc,	 &cmd_rm,     &cmd_pin,	     &cmd_unpin,
+	&cmd_verify,	 &cmd_keygen, &cmd_daemon,   &cmd_doctor,
+	&cmd_completion, NULL,
 };
 
 static const char *command_name(const void *arg, size_t index)

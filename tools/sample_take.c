@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Asking the daemon for its numbers. */
+#include <errno.h>
+
+#include "client.h"
+#include "sample.h"
+#include "store/base/clock.h"
+
+int sample_take(struct sample *ret_sample, struct failure *f)
+{
+	_cleanup_client_ struct client *c = NULL;
+	struct sample s = { .at_ns = 0 };
+	int r = client_open(false, &c, f);
+
+	if (r == -ENOENT || r == -ECONNREFUSED) {
+		*ret_sample = (struct sample){ .at_ns = clock_mono_ns() };
+		return 0;
+	}
+	if (r == 0)
+		r = client_call(c, "status", json_object(), NULL, 0, &s.status,
+				f);
+	if (r == 0)
+		r = client_call(c, "stats", json_object(), NULL, 0, &s.stats,
+				f);
+	if (r < 0) {
+		sample_release(&s);
+		return r;
+	}
+	s.at_ns = clock_mono_ns();
+	*ret_sample = s;
+	return 0;
+}
