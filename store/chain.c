@@ -289,11 +289,11 @@ int chain_head_at(struct chain *c, unsigned i, const struct tier_call *call,
 	return attempt_end(&a, "looking for", path, r);
 }
 
-static int pass_on(void *arg, const char *path, uint64_t size)
+static int pass_on(void *arg, const struct tier_object *o)
 {
 	struct attempt *a = arg;
 
-	a->own = a->each(a->arg, path, size);
+	a->own = a->each(a->arg, o);
 	return a->own;
 }
 

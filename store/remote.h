@@ -14,7 +14,8 @@
  *					for any), for tiers that cannot list
  *
  * They are put in the order packs, tree, entry, latest, so that an entry which
- * can be seen is complete. What comes from a tier is believed of nothing
+ * can be seen is complete; meanwhile a hold (remote_hold.h) keeps collections
+ * (remote_gc.h) from removing what is already there. What comes from a tier is believed of nothing
  * before it was checked: an entry is what it was asked for and signed where it
  * has to be, a catalog has its digest, a placement is a hint, a chunk has its
  * digest. A pointer is a hint, too: what it leads to is an entry like any other,
@@ -35,7 +36,9 @@
 
 #define REMOTE_ENTRY_MAX (64u << 20)
 
-enum remote_kind { REMOTE_PACK, REMOTE_TREE, REMOTE_RECORD };
+struct remote_pace; /* remote_hold.h */
+
+enum remote_kind { REMOTE_PACK, REMOTE_TREE, REMOTE_RECORD, REMOTE_KINDS };
 
 /* What goes with the calls below; all of it borrowed. */
 struct remote {
@@ -48,6 +51,7 @@ struct remote {
 	bool background;
 	unsigned *from; /* NULL, or the number of the tier that has an entry */
 	char *why; /* NULL, or TIER_WHY_MAX bytes for the cause of a failure */
+	const struct remote_pace *pace; /* NULL: the usual one; for tests */
 };
 
 /* Paths of objects, for tiers: TIER_PATH_MAX + 1 bytes are enough. */

@@ -242,6 +242,10 @@ static int repack_flush(struct repack *rp)
 	r = pack_writer_commit(rp->writer, &name, &bytes);
 	pack_writer_free(steal_ptr(&rp->writer));
 	if (r == 0)
+		r = hold_add(&p->hold, &name);
+	if (r == 0)
+		r = hold_extend(&p->hold);
+	if (r == 0)
 		r = push_pack(p, rp->dirfd, &name);
 	for (uint32_t i = rp->first; r == 0 && i < rp->next; i++)
 		if (p->moved[i].len > 0)

@@ -45,12 +45,12 @@ static bool is_entry_path(const struct names *n, const char *rest)
 	       strncmp(rest, n->begins, strlen(n->begins)) == 0;
 }
 
-static int add_name(void *arg, const char *path, uint64_t size)
+static int add_name(void *arg, const struct tier_object *o)
 {
 	struct names *n = arg;
 	size_t len = strlen(n->prefix);
+	const char *path = o->path;
 
-	(void)size;
 	if (strncmp(path, n->prefix, len) != 0 || path[len] != '/' ||
 	    !is_entry_path(n, path + len + 1))
 		return 0;

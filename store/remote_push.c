@@ -22,6 +22,9 @@
 /* For what is small; a pack takes as long as it moves. */
 #define PUT_TIMEOUT_NS INT64_C(60000000000)
 
+/* How often all is looked at again, where the machine slept meanwhile. */
+#define TRIES 4
+
 /* --- a pack --- */
 
 struct pack_source {
@@ -205,6 +208,8 @@ static int push_packs(struct push *p)
 		if (!p->foreign || !p->foreign[n])
 			r = push_pack(p, s->packs_fd,
 				      placement_pack(p->tree->placement, n));
+		if (r == 0)
+			r = hold_keep(&p->hold);
 		p->done++;
 	}
 	return r;
@@ -305,8 +310,66 @@ static int push_latest(struct push *p, const struct entry *e,
 	return r < 0 ? r : put_small(p, path, e->key, strlen(e->key));
 }
 
+/* ---- under a hold */
+
+/* What is known before anything is put; packs of our own come later. */
+static int name_needs(struct push *p, const struct entry *e)
+{
+	char path[TIER_PATH_MAX + 1];
+	int r = hold_add(&p->hold, &e->catalog);
+
+	remote_entry_path(e->tenant, e->namespace, e->name, e->key, path);
+	if (r == 0)
+		r = hold_add_path(&p->hold, path);
+	for (uint32_t n = 0; r == 0 && n < p->all; n++)
+		if (!p->foreign || !p->foreign[n])
+			r = hold_add(&p->hold,
+				     placement_pack(p->tree->placement, n));
+	return r;
+}
+
+/* *ret_sure: what the entry needs was there when the entry was. */
+static int push_held(struct push *p, const struct entry *e, bool *ret_sure)
+{
+	int r = hold_take(&p->hold);
+
+	p->done = 0;
+	buf_reset(&p->ends);
+	free(steal_ptr(&p->moved));
+	if (r == 0)
+		r = push_packs(p);
+	if (r == 0)
+		r = push_foreign(p);
+	if (r == 0)
+		r = push_tree(p);
+	if (r == 0)
+		push_record(p, &e->catalog);
+	if (r == 0)
+		r = hold_keep(&p->hold);
+	if (r == 0)
+		r = push_entry(p, e);
+	if (r == 0)
+		r = hold_keep(&p->hold);
+	*ret_sure = r != -ESTALE;
+	return r;
+}
+
+static int push_objects(struct push *p, const struct entry *e)
+{
+	bool sure = false;
+	int r = name_needs(p, e);
+
+	for (unsigned n = 0; r == 0 && !sure; n++) {
+		r = push_held(p, e, &sure);
+		if (!sure && n + 1 < TRIES)
+			r = 0;
+	}
+	return r;
+}
+
 static void push_release(struct push *p)
 {
+	hold_drop(&p->hold);
 	store_tree_unref(p->tree);
 	buf_release(&p->ends);
 	free(p->foreign);
@@ -320,7 +383,9 @@ int remote_push(const struct remote *r, unsigned i, const struct entry *e,
 	_cleanup_(push_release) struct push p = { .remote = r,
 						  .tier = i,
 						  .force = force,
-						  .result = &result };
+						  .result = &result,
+						  .hold = { .remote = r,
+							    .tier = i } };
 	int err = store_tree_open(r->store, &e->catalog, &p.tree);
 
 	if (err < 0)
@@ -328,15 +393,7 @@ int remote_push(const struct remote *r, unsigned i, const struct entry *e,
 	p.all = result.packs = placement_packs(p.tree->placement);
 	err = push_find_foreign(&p);
 	if (err == 0)
-		err = push_packs(&p);
-	if (err == 0)
-		err = push_foreign(&p);
-	if (err == 0)
-		err = push_tree(&p);
-	if (err == 0)
-		push_record(&p, &e->catalog);
-	if (err == 0)
-		err = push_entry(&p, e);
+		err = push_objects(&p, e);
 	if (err == 0)
 		err = push_latest(&p, e, "");
 	if (err == 0 && *e->branch)

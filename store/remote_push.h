@@ -3,7 +3,7 @@
 #ifndef LARDER_REMOTE_PUSH_H
 #define LARDER_REMOTE_PUSH_H
 
-#include "remote.h"
+#include "remote_hold.h"
 #include "store_tree.h"
 
 struct push {
@@ -13,6 +13,7 @@ struct push {
 	struct store_tree *tree;
 	struct remote_result *result;
 	uint32_t done, all; /* packs */
+	struct hold hold;   /* of all that the entry needs there */
 
 	struct buf ends; /* struct remote_pack_end, of packs that are here */
 

@@ -10,13 +10,16 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define DEPTH_MAX 16
 #define NAME_LEN 64
+#define TIME_MAX 40
+#define NS INT64_C(1000000000)
 
 struct scan {
 	const char *at, *end;
-	int (*each)(void *arg, const char *key, uint64_t size);
+	int (*each)(void *arg, const struct s3_object *o);
 	void *arg;
 	char path[DEPTH_MAX][NAME_LEN + 1]; /* names of what is open */
 	unsigned depth;
@@ -24,6 +27,7 @@ struct scan {
 	char *token; /* S3_TOKEN_MAX + 1 */
 	char key[S3_KEY_MAX + 1];
 	uint64_t size;
+	int64_t mtime_ns;
 	bool has_key, has_size;
 };
 
@@ -95,6 +99,28 @@ static int decode_size(const char *text, size_t len, uint64_t *ret_size)
 	return 0;
 }
 
+/* "2024-02-03T04:05:06.000Z", or without the fraction. What is written otherwise
+ * is not told. */
+static int64_t decode_time(const char *text, size_t len)
+{
+	char copy[TIME_MAX + 1];
+	struct tm tm = { 0 };
+	const char *rest;
+	time_t t;
+
+	if (len > TIME_MAX || memchr(text, '\0', len))
+		return 0;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	rest = strptime(copy, "%Y-%m-%dT%H:%M:%S", &tm);
+	if (rest && *rest == '.')
+		rest += 1 + strspn(rest + 1, "0123456789");
+	if (!rest || strcmp(rest, "Z") != 0)
+		return 0;
+	t = timegm(&tm);
+	return t > 0 && t < INT64_MAX / NS ? t * NS : 0;
+}
+
 /* --- elements --- */
 
 static bool is_inside(const struct scan *s, const char *a, const char *b)
@@ -117,6 +143,10 @@ static int take_text(struct scan *s, const char *text, size_t len)
 		s->has_key = true;
 		return decode(text, len, s->key, S3_KEY_MAX);
 	}
+	if (is_inside(s, "Contents", "LastModified")) {
+		s->mtime_ns = decode_time(text, len);
+		return 0;
+	}
 	if (is_inside(s, "Contents", "Size")) {
 		s->has_size = true;
 		return decode_size(text, len, &s->size);
@@ -127,6 +157,7 @@ static int take_text(struct scan *s, const char *text, size_t len)
 static int close_element(struct scan *s, const char *name, size_t len)
 {
 	bool is_object = is_inside(s, "Contents", NULL);
+	struct s3_object o;
 
 	if (s->depth == 0 || strlen(s->path[s->depth - 1]) != len ||
 	    memcmp(s->path[s->depth - 1], name, len) != 0)
@@ -136,8 +167,10 @@ static int close_element(struct scan *s, const char *name, size_t len)
 		return 0;
 	if (!s->has_key || !s->has_size)
 		return -EBADMSG;
+	o = (struct s3_object){ s->key, s->size, s->mtime_ns };
 	s->has_key = s->has_size = false;
-	return s->each(s->arg, s->key, s->size);
+	s->mtime_ns = 0;
+	return s->each(s->arg, &o);
 }
 
 static int open_element(struct scan *s, const char *name, size_t len)
@@ -193,8 +226,8 @@ static bool is_space(char c)
 }
 
 int s3_list_parse(const char *text, size_t len,
-		  int (*each)(void *arg, const char *key, uint64_t size),
-		  void *arg, char ret_token[S3_TOKEN_MAX + 1])
+		  int (*each)(void *arg, const struct s3_object *o), void *arg,
+		  char ret_token[S3_TOKEN_MAX + 1])
 {
 	struct scan s = { .at = text,
 			  .end = text + len,

@@ -13,11 +13,17 @@
 #define S3_KEY_MAX 1024
 #define S3_TOKEN_MAX 4096
 
+struct s3_object {
+	const char *key; /* borrowed */
+	uint64_t size;
+	int64_t mtime_ns; /* 0: LastModified is missing or no such time */
+};
+
 /* Calls `each` for every object; *ret_token is "" at the end of the list, else
  * what the next request continues with. -EBADMSG; what `each` returns other
  * than 0 ends it. */
 int s3_list_parse(const char *text, size_t len,
-		  int (*each)(void *arg, const char *key, uint64_t size),
-		  void *arg, char ret_token[S3_TOKEN_MAX + 1]);
+		  int (*each)(void *arg, const struct s3_object *o), void *arg,
+		  char ret_token[S3_TOKEN_MAX + 1]);
 
 #endif

@@ -65,8 +65,16 @@ typedef int (*tier_sink)(void *arg, const void *data, size_t len);
 /* Up to `cap` bytes at `off`, or a negative errno. */
 typedef ssize_t (*tier_source)(void *arg, void *buf, size_t cap, uint64_t off);
 
-/* An object that is there; what is not 0 ends the list and is returned. */
-typedef int (*tier_each)(void *arg, const char *path, uint64_t size);
+/* An object that is there, as a list tells of it. */
+struct tier_object {
+	const char *path; /* borrowed */
+	uint64_t size;
+	int64_t mtime_ns; /* when it was put, by the tier's clock, since 1970;
+			   * 0: not told */
+};
+
+/* What is not 0 ends the list and is returned. */
+typedef int (*tier_each)(void *arg, const struct tier_object *o);
 
 /* `len` bytes at `off`, exactly; 0: all from `off` to the end. */
 int tier_get(struct tier *t, const struct tier_call *c, const char *path,

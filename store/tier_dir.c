@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/publish.h"
 #include "tier.h"
@@ -293,7 +294,11 @@ static int list_name(struct listing *l, int dirfd, const char *name,
 	if (n < (int)(sizeof(l->path) - used) && tier_path_is_valid(l->path) &&
 	    fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
 		if (S_ISREG(st.st_mode)) {
-			r = l->each(l->arg, l->path, st.st_size);
+			const struct tier_object o = { l->path, st.st_size,
+						       clock_timespec_ns(
+							       &st.st_mtim) };
+
+			r = l->each(l->arg, &o);
 		} else if (S_ISDIR(st.st_mode) && depth < LIST_DEPTH) {
 			int fd = open_dir(dirfd, name, false);
 

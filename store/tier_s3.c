@@ -186,15 +186,16 @@ struct listing {
 	void *arg;
 };
 
-static int list_key(void *arg, const char *key, uint64_t size)
+static int list_key(void *arg, const struct s3_object *so)
 {
 	struct listing *l = arg;
 	size_t len = strlen(l->tier->prefix);
+	const struct tier_object o = { so->key + len, so->size, so->mtime_ns };
 
-	if (strncmp(key, l->tier->prefix, len) != 0 ||
-	    !tier_path_is_valid(key + len))
+	if (strncmp(so->key, l->tier->prefix, len) != 0 ||
+	    !tier_path_is_valid(o.path))
 		return 0;
-	return l->each(l->arg, key + len, size);
+	return l->each(l->arg, &o);
 }
 
 static int take(void *arg, const void *data, size_t len)

@@ -166,11 +166,11 @@ static void judge_part(struct probe *p, int r)
 
 /* --- a tier that is only read --- */
 
-static int keep_path(void *arg, const char *path, uint64_t size)
+static int keep_path(void *arg, const struct tier_object *o)
 {
-	if (size < PART_OFF + PART_LEN)
+	if (o->size < PART_OFF + PART_LEN)
 		return 0;
-	snprintf(arg, TIER_PATH_MAX + 1, "%s", path);
+	snprintf(arg, TIER_PATH_MAX + 1, "%s", o->path);
 	return 1;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/clock.h"
 
 #define ENDLESS_BYTES (UINT64_C(1) << 32) /* whoever takes it all is wrong */
 #define STEP 65536
@@ -16,6 +17,7 @@ struct object {
 	struct object *next;
 	char *path;
 	struct buf data;
+	int64_t mtime_ns;
 };
 
 struct fault_tier {
@@ -25,7 +27,25 @@ struct fault_tier {
 	atomic_int kind; /* enum fault_kind */
 	atomic_uint at, calls;
 	atomic_bool always;
+
+	void (*hook)(void *arg); /* constant while there are calls */
+	void *hook_arg;
 };
+
+void fault_tier_age(struct fault_tier *f, int64_t ns)
+{
+	LOCK_SCOPE(&f->lock);
+
+	for (struct object *o = f->objects; o; o = o->next)
+		o->mtime_ns -= ns;
+}
+
+void fault_tier_set_hook(struct fault_tier *f, void (*hook)(void *arg),
+			 void *arg)
+{
+	f->hook = hook;
+	f->hook_arg = arg;
+}
 
 void fault_tier_set(struct fault_tier *f, enum fault_kind kind, unsigned at,
 		    bool always)
@@ -44,6 +64,9 @@ unsigned fault_tier_calls(const struct fault_tier *f)
 static enum fault_kind next_fault(struct fault_tier *f)
 {
 	unsigned n = atomic_fetch_add(&f->calls, 1) + 1;
+
+	if (f->hook)
+		f->hook(f->hook_arg);
 
 	return n == f->at || (f->always && n > f->at) ?
 		       (enum fault_kind)f->kind :
@@ -158,6 +181,7 @@ static int replace(struct fault_tier *f, const char *path, struct buf *data)
 	}
 	buf_release(&o->data);
 	o->data = *data;
+	o->mtime_ns = clock_wall_ns();
 	*data = (struct buf)BUF_INIT;
 	return o->path ? 0 : -ENOMEM;
 }
@@ -220,7 +244,9 @@ static int fault_list(void *self, const struct tier_call *c, const char *prefix,
 	LOCK_SCOPE(&f->lock);
 	for (struct object *o = f->objects; r == 0 && o; o = o->next)
 		if (is_below(o->path, prefix))
-			r = each(arg, o->path, o->data.len);
+			r = each(arg,
+				 &(struct tier_object){ o->path, o->data.len,
+							o->mtime_ns });
 	return r == -ENOENT ? 0 : r;
 }
 

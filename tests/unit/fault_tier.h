@@ -33,4 +33,11 @@ void fault_tier_set(struct fault_tier *f, enum fault_kind kind, unsigned at,
 		    bool always);
 unsigned fault_tier_calls(const struct fault_tier *f);
 
+/* What is there now was put so much longer ago. */
+void fault_tier_age(struct fault_tier *f, int64_t ns);
+
+/* Called at the beginning of every call, on its thread; NULL: none. */
+void fault_tier_set_hook(struct fault_tier *f, void (*hook)(void *arg),
+			 void *arg);
+
 #endif

@@ -22,9 +22,9 @@
 	"<Owner><ID>Key</ID></Owner><Size>" size "</Size></Contents>"
 #define TAIL "</ListBucketResult>\n"
 
-static int add(void *arg, const char *key, uint64_t size)
+static int add(void *arg, const struct s3_object *o)
 {
-	buf_printf(arg, "%s %llu\n", key, (unsigned long long)size);
+	buf_printf(arg, "%s %llu\n", o->key, (unsigned long long)o->size);
 	return buf_error(arg);
 }
 
@@ -65,10 +65,37 @@ static void test_pages(void **state)
 	buf_release(&b);
 }
 
-static int stop(void *arg, const char *key, uint64_t size)
+static int stop(void *arg, const struct s3_object *o)
 {
-	(void)arg, (void)key, (void)size;
+	(void)arg, (void)o;
 	return 42;
+}
+
+static int add_time(void *arg, const struct s3_object *o)
+{
+	buf_printf(arg, "%lld ", (long long)o->mtime_ns);
+	return buf_error(arg);
+}
+
+/* What is no time is not told, and none is taken for another object's. */
+static void test_times(void **state)
+{
+#define AT(time) "<Contents><Key>k</Key><Size>1</Size>" time "</Contents>"
+#define IS(time) AT("<LastModified>" time "</LastModified>")
+	const char *text = HEAD IS("2024-02-03T04:05:06.789Z") AT("")
+		IS("2024-02-03T04:05:06Z") IS("2024-02-03T04:05:06")
+			IS("2024-02-30") IS("") IS("1960-01-01T00:00:00Z")
+				IS("2024-02-03T04:05:06.000+00:00") TAIL;
+	const char *want = "1706933106000000000 0 1706933106000000000 "
+			   "0 0 0 0 0 ";
+	char token[S3_TOKEN_MAX + 1];
+	struct buf b = BUF_INIT;
+
+	(void)state;
+	assert_int_equal(s3_list_parse(text, strlen(text), add_time, &b, token),
+			 0);
+	assert_list(&b, want);
+	buf_release(&b);
 }
 
 static void test_end(void **state)
@@ -174,9 +201,9 @@ static void test_damage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pages),	cmocka_unit_test(test_end),
-		cmocka_unit_test(test_refused), cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_pages),  cmocka_unit_test(test_end),
+		cmocka_unit_test(test_times),  cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_limits), cmocka_unit_test(test_damage),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -20,6 +20,8 @@
 #include "store/base/io.h"
 #include "store/tier.h"
 
+#define HOUR_NS INT64_C(3600000000000)
+
 static char root[PATH_MAX];
 static struct tier *tier;
 
@@ -189,15 +191,18 @@ static void test_modes(void **state)
 	assert_int_equal(st.st_mode & 07777, 0664);
 }
 
-static int list_one(void *arg, const char *path, uint64_t size)
+static int list_one(void *arg, const struct tier_object *o)
 {
-	buf_printf(arg, "%s %llu\n", path, (unsigned long long)size);
+	int64_t age_ns = clock_wall_ns() - o->mtime_ns;
+
+	assert_in_range(age_ns + HOUR_NS, 0, 2 * HOUR_NS);
+	buf_printf(arg, "%s %llu\n", o->path, (unsigned long long)o->size);
 	return buf_error(arg);
 }
 
-static int list_end(void *arg, const char *path, uint64_t size)
+static int list_end(void *arg, const struct tier_object *o)
 {
-	(void)arg, (void)path, (void)size;
+	(void)arg, (void)o;
 	return 42;
 }
 
