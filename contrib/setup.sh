@@ -15,9 +15,9 @@ SETUP_OPTIONAL=(libseccomp-dev)
 SETUP_TESTS=(
 	libcmocka-dev bats clang-format git attr acl iproute2 jq libcap2-bin
 	mount
-	nginx openssl
+	fish nginx openssl
 	passwd procps python3-minimal rsync shellcheck sqlite3 squashfs-tools
-	squashfs-tools-ng stress-ng xz-utils zstd
+	squashfs-tools-ng stress-ng xz-utils zsh zstd
 )
 SETUP_CLANG=(clang libclang-rt-14-dev)
 
