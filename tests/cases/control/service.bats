@@ -114,11 +114,23 @@ no_socket() {
 		user/larderd.service 2>&1 | tee out
 	SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no \
 		system/larderd.service 2>&1 | tee -a out
-	! grep -E '(larderd|larder-mount@)[a-z.]*:' out
+	cp "$LARDER_SRCDIR/contrib/systemd/larder-stats.timer" system/
+	sed -i '/^Documentation=/d' system/larder-stats.timer
+	SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no \
+		system/larder-stats.timer system/larder-stats.service 2>&1 |
+		tee -a out
+	! grep -E '(larderd|larder-mount@|larder-stats)[a-z.]*:' out
 	# The two say the same but for where things are.
 	diff <(grep -E '^(Type|NotifyAccess|Restart|KillMode|ExecStartPost)=' \
 		user/larderd.service) \
 		<(grep -E '^(Type|NotifyAccess|Restart|KillMode|ExecStartPost)=' \
 			system/larderd.service)
 	grep -qx "ExecStart=$PWD/bin/larderd --service" user/larderd.service
+	# The numbers are those of the daemon that has these directories.
+	diff <(sed -n 's/^Environment=\(XDG_RUNTIME_DIR=.*\)/\1/p;
+			s,^CacheDirectory=,CACHE_DIRECTORY=/var/cache/,p;
+			s,^StateDirectory=,STATE_DIRECTORY=/var/lib/,p' \
+			system/larderd.service | sort) \
+		<(sed -n '/TEXTFILE/d; s/^Environment=//p' \
+			system/larder-stats.service | sort)
 }
