@@ -58,6 +58,17 @@ const struct command cmd_commit = {
 	.description = "Stores what the mount at DIR shows, stores only what "
 		       "is new of it, and prints the new entry as NAME@KEY. "
 		       "The mount goes on, with the new entry as its base.",
+	.manual =
+		"With --only-used, directories that hold nothing else are "
+		"left out too, so that entries that are built on entries do "
+		"not grow by what nobody needs any more. What is left out "
+		"goes from the mount as well, which shows what the entry "
+		"holds; the entry that it was mounted from keeps it.\n"
+		"\n"
+		"It is refused where LARDER_MODE or ACTIONS_CACHE_MODE do not "
+		"allow a commit (larder-run(1)). An upload that fails is exit "
+		"code 6 with --wait, though the entry is in the store here "
+		"and the upload is tried again.",
 	.options = options,
 	.key_options = true,
 	.operands_min = 1,

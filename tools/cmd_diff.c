@@ -122,6 +122,17 @@ const struct command cmd_diff = {
 		       "  P path         mode, owner, time or attributes only\n"
 		       "  D path         removed\n"
 		       "  R old -> new   renamed",
+	.manual =
+		"Names with control characters, quotes or backslashes are "
+		"quoted as in C.\n"
+		"\n"
+		"What --unused lists counts from when the base was mounted, "
+		"or from when a larder run --only-used began that found the "
+		"mount there. A file counts as read by whatever name, also by "
+		"mmap(2) or running it; looking at names and attributes does "
+		"not count. Files without content, and all but regular files, "
+		"count as used. After a restart of the machine it is not "
+		"known what was read before, and all of it counts as used.",
 	.options = options,
 	.operands_min = 1,
 	.operands_max = 1,

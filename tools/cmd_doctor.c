@@ -123,6 +123,16 @@ const struct command cmd_doctor = {
 		"\n"
 		"It starts no daemon and waits for no mount that hangs. The "
 		"exit code is 1 where there is a problem.",
+	.manual =
+		"It looks at the kernel's version, /dev/fuse, fusermount3(1), "
+		"/etc/fuse.conf, limits, whose the directories are, what they "
+		"lie on and how much room there is, the clock, the daemon and "
+		"its supervisor, and of each tier whether it answers, takes "
+		"the credentials and gives parts of objects.\n"
+		"\n"
+		"With --fix, what was removed is a line that begins with "
+		"fixed. Changes that no mount shows are only reported, with "
+		"the command that brings them back.",
 	.options = options,
 	.run = run,
 };

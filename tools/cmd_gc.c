@@ -112,6 +112,10 @@ const struct command cmd_gc = {
 		"The daemon does the same by itself, when the store is over a "
 		"limit and when nobody uses it. Limits that were changed in a "
 		"file count for the next daemon.",
+	.manual = "Mounting, committing, materializing, exporting and reading "
+		  "is using. Packs of which more than half is needed no more "
+		  "are written anew. With --dry-run, it only says what would "
+		  "go.",
 	.options = options,
 	.run = run,
 };

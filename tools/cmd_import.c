@@ -118,6 +118,11 @@ const struct command cmd_import = {
 		       "new entry as NAME@KEY. Content that is stored already "
 		       "is not stored again. Images need the package "
 		       "squashfs-tools-ng.",
+	.manual =
+		"It is refused where LARDER_MODE or ACTIONS_CACHE_MODE do not "
+		"allow a commit (larder-run(1)). An upload that fails is exit "
+		"code 6 with --wait, though the entry is in the store here "
+		"and the upload is tried again.",
 	.options = options,
 	.key_options = true,
 	.operands_min = 1,

@@ -149,7 +149,8 @@ const struct command cmd_keygen = {
 		"larder commit, import, run and push sign the entries that "
 		"they make. A new key for an old one: trust both, sign with "
 		"the new one, and take the old one out when its entries are "
-		"not wanted any more.",
+		"not wanted any more. larder show says who has signed an "
+		"entry.",
 	.options = options,
 	.operands_min = 1,
 	.operands_max = 1,

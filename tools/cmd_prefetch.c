@@ -41,6 +41,9 @@ const struct command cmd_prefetch = {
 		"mounted; its readers come first. Needed only to have all of "
 		"it before the network goes, since files of a mount are "
 		"fetched when they are read. See also larder mount --fill.",
+	.manual =
+		"What earlier runs read first is fetched ahead of the reader: "
+		"the daemon notes it, and larder push takes it along.",
 	.options = options,
 	.operands_min = 1,
 	.operands_max = 1,

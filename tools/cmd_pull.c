@@ -53,6 +53,10 @@ const struct command cmd_pull = {
 		"the first remote tier that has it. What is here already is "
 		"not fetched again, and everything is compared with its "
 		"digest before it is used. larder mount does not need this.",
+	.manual = "mount, run and all that read an entry find it in the tiers, "
+		  "too. A tier that is down, full or gives wrong bytes is told "
+		  "of once, in the daemon's log, and fails no build; after "
+		  "three failures it is left alone until it answers again.",
 	.options = options,
 	.operands_min = 1,
 	.operands_max = 1,

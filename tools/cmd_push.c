@@ -49,6 +49,9 @@ const struct command cmd_push = {
 		"What a tier has already is not sent again. The upload is in "
 		"a queue that survives the daemon; one that fails is tried "
 		"again, and larder status shows it.",
+	.manual = "commit, import and run do the same in the background. An "
+		  "upload that fails is said, and is exit code 6, though the "
+		  "entry is in the store here and the upload is tried again.",
 	.options = options,
 	.operands_min = 1,
 	.operands_max = 1,

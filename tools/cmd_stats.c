@@ -233,6 +233,17 @@ const struct command cmd_stats = {
 		"had to wait. For each remote tier: hits, misses, failures, "
 		"damaged objects, bytes and latency, since the daemon's "
 		"worker began.",
+	.manual =
+		"--prometheus gives counters, gauges and histograms. Counters "
+		"are the daemon's worker's, and do not fall when a mount "
+		"ends; they begin anew with another worker. Labels are "
+		"opcodes, reasons, and names of tiers. Where no daemon is "
+		"running, larder_up is 0 and there is nothing else. The "
+		"systemd unit larder-stats.timer writes a textfile twice a "
+		"minute.\n"
+		"\n"
+		"larder top shows the same as rates, and larder trace each "
+		"read.",
 	.options = options,
 	.operands_max = 1,
 	.run = run,

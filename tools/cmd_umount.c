@@ -115,6 +115,9 @@ const struct command cmd_umount = {
 	.description = "Ends the mount at DIR. Changes that were not committed "
 		       "are kept, and larder mount --resume DIR brings them "
 		       "back.",
+	.manual = "--force asks no daemon: the mount is taken from its "
+		  "directory, and its connection is ended through "
+		  "/sys/fs/fuse/connections. Its changes are kept.",
 	.options = options,
 	.operands_min = 1,
 	.operands_max = 1,

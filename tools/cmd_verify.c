@@ -108,7 +108,8 @@ const struct command cmd_verify = {
 		"and the packs are set aside, to the directory quarantine of "
 		"the store; what is lost is fetched again where a remote tier "
 		"has it; and the entries that still miss something are removed, "
-		"so that the next build makes them again.",
+		"unless they are pinned, so that the next build makes them "
+		"again.",
 	.options = options,
 	.run = run,
 };

@@ -47,19 +47,40 @@ page() {
 	[ "$status" -eq 2 ]
 }
 
-@test "the overview names every command" {
-	local command
-	for command in $commands; do
-		grep -qE "(Cm|, ) ?$command\b" "$LARDER_SRCDIR/tools/larder.1"
+@test "the overview names every command, with its summary, and no others" {
+	diff <(larder --help | awk '/^Commands:/ { on = 1; next }
+			on && /^$/ { exit }
+			on { name = $1; sub(/^ *[^ ]+ +/, ""); print name ": " $0 }') \
+		<(awk '/^\.It Xr larder-[a-z]* 1$/ { name = substr($3, 8); next }
+			name { print name ": " $0; name = "" }' \
+			"$LARDER_SRCDIR/tools/larder.1")
+}
+
+@test "what the pages refer to is there" {
+	local file page
+	for file in "$pages"/larder-*.1 "$LARDER_SRCDIR"/tools/*.[1578]; do
+		[ -e "$file" ] || continue
+		for page in $(sed -nE 's/\\-/-/g
+			s/^\.(Xr|BR) ((larder|mount\.larder)[a-z.-]*) \(?([1578])\)?.*/\2.\4/p' \
+			"$file"); do
+			[ -e "$pages/$page" ] ||
+				[ -e "$LARDER_SRCDIR/tools/$page" ] || {
+				echo "${file##*/} refers to $page"
+				return 1
+			}
+		done
 	done
 }
 
 @test "no page has an error" {
 	need groff
 	local file
-	for file in "$pages"/larder-*.1 "$LARDER_SRCDIR"/tools/*.[157]; do
+	for file in "$pages"/larder-*.1 "$LARDER_SRCDIR"/tools/*.[1578]; do
 		[ -e "$file" ] || continue
 		groff -man -mdoc -Tutf8 -ww -z "$file" 2>errors
+		[ ! -s errors ] || { cat errors; return 1; }
+		! command -v man >/dev/null ||
+			MANWIDTH=80 man --warnings -l "$file" 2>errors >/dev/null
 		[ ! -s errors ] || { cat errors; return 1; }
 	done
 }
