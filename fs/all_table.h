@@ -1,22 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of a mount of all entries (view_all.h): the numbers of the entries
+ * The table of a mount of all entries (view_all.h): the numbers of entries
  * that were looked up in it, which are part of the node ids that the kernel
- * has, so that another worker knows them too; and which of them the kernel
- * holds, so that a collection does. The file `entries` of the mount's state
- * directory, text:
+ * has, and how many references to each one's root the kernel has at most. It
+ * is what another worker goes on with, and what keeps collections from what
+ * the kernel holds. The file `entries` of the mount's state directory, slots
+ * of 512 bytes, integers little-endian; slot 0 is the head:
  *
- *	larder-entries 1 SEED NEXT		first line
- *	entry NUMBER CATALOG NAMESPACE NAME KEY	a new number
- *	open NUMBER				the kernel holds something of it
- *	close NUMBER				no more
+ *	0	"LARDALL2"
+ *	8	the mount's secret for the ids that are made by hashing
+ *	24	the number from which on none was given, u32
+ *	28	CRC32C of bytes 0 to 27
  *
- * Lines are appended before anybody gets what they say; the last one counts
- * where it is whole. Not synced: no connection outlives the machine. SEED (32
- * hex digits) is the mount's secret for the ids that are made by hashing, NEXT the
- * number from which on none was given when the file was written.
+ * and every other one is free (number 0) or a record:
  *
- * Functions over a directory; the caller is the only one who appends.
+ *	0	references, u64
+ *	8	CRC32C of bytes 12 to 511
+ *	12	number, u32
+ *	16	digest of the catalog
+ *	48	namespace, name and key: each a u16 length and its bytes
+ *
+ * A slot is written by one pwrite(2), and references by one of 8 bytes. None
+ * of them crosses a page, so being killed leaves either what was there or
+ * what was to be there. Slots are used again, numbers are not. Room for new
+ * ones is allocated in steps, so that changing what is there needs no space
+ * on the disk, and given back when none of the last steps is used. Not
+ * synced: no connection outlives the machine.
+ *
+ * The caller serialises; all_table_each_held() may run at any time.
  */
 #ifndef LARDER_FS_ALL_TABLE_H
 #define LARDER_FS_ALL_TABLE_H
@@ -29,43 +40,55 @@
 
 #define ALL_SEED_LEN 16
 #define ALL_NUMBER_MAX ((UINT32_C(1) << 28) - 1) /* the first is 1 */
+#define ALL_SLOT_STEP 128u
+#define ALL_SLOTS_MAX (UINT32_C(1) << 20) /* at one time */
+#define ALL_REFS_MAX (UINT64_C(1) << 62)
 
 struct all_record {
-	uint32_t number;
-	bool open;
+	uint32_t number, slot; /* all_table_add() gives them */
+	uint64_t refs;
 	struct digest catalog;
 	char *namespace, *name, *key; /* owned */
 };
 
 struct all_table {
+	int fd; /* -1: closed */
 	uint8_t seed[ALL_SEED_LEN];
-	uint32_t next; /* not given yet, nor any above */
-	struct all_record *records;
-	size_t count;
+	uint32_t next;	    /* not given yet, nor any above */
+	uint32_t slots;	    /* in the file, with the head */
+	uint32_t free_hint; /* none below it is free */
+	bool *used;	    /* which slots */
 };
 
 void all_record_release(struct all_record *r);
-void all_table_release(struct all_table *t);
 
-/* An empty table with a seed of its own. -EIO */
-int all_table_init(struct all_table *ret_table);
+/* A new table, in place of any that is there. -EIO, -ENOSPC, -ENOMEM */
+int all_table_create(int dirfd, struct all_table *ret_table);
 
-/* -ENOENT; -EBADMSG (said); -ENOMEM. */
-int all_table_load(int dirfd, struct all_table *ret_table);
+/* That of an earlier worker: calls `each` for its records, which may take the
+ * strings over (and sets them to NULL); what it returns ends the reading.
+ * Writes nothing. -ENOENT; -EBADMSG (said); -ENOMEM. */
+int all_table_open(int dirfd, struct all_table *ret_table,
+		   int (*each)(void *arg, struct all_record *r), void *arg);
+void all_table_close(struct all_table *t);
 
-/* Writes the whole table and gives the file, open for appending. */
-int all_table_save(int dirfd, const struct all_table *t, int *ret_fd);
+/* Gives the record its number and writes it, with its references. -ENFILE: all
+ * numbers were given, or all slots are taken; -ENOSPC, -EDQUOT: there is no
+ * free slot, and no room for more; -EINVAL: names that are none. */
+int all_table_add(struct all_table *t, struct all_record *r);
 
-/* Append a line. */
-int all_table_add(int fd, const struct all_record *r);
-int all_table_mark(int fd, uint32_t number, bool open);
+/* Writes the references of a record that is in the table. */
+int all_table_set_refs(const struct all_table *t, const struct all_record *r);
+int all_table_remove(struct all_table *t, const struct all_record *r);
 
-/* Calls `each` for the catalogs of the open entries in the table of `dirfd`;
- * where there is none, for none. */
-int all_table_each_open(int dirfd,
+/* Calls `each` for the catalogs of those in the table of `dirfd` that have
+ * references; where there is no table, for none. -EBADMSG: a record was
+ * damaged, and those that are not were given. */
+int all_table_each_held(int dirfd,
 			int (*each)(void *arg, const struct digest *catalog),
 			void *arg);
 
-#define _cleanup_all_table_ __attribute__((cleanup(all_table_release)))
+#define _cleanup_all_record_ __attribute__((cleanup(all_record_release)))
+#define _cleanup_all_table_ __attribute__((cleanup(all_table_close)))
 
 #endif

@@ -125,6 +125,17 @@ static void end(struct keeper *k)
 	pthread_cond_broadcast(&k->changed);
 }
 
+/* What only the kernel's caches hold would be kept by a collection. Where the
+ * store is over its limits, also of entries that are there. */
+static void release_unused(struct keeper *k)
+{
+	struct gc_usage u;
+	bool over = keeper_usage(k, &u) == 0 && u.over;
+
+	(void)mounts_tidy(k->mounts, over ? k->limits.grace_ns : INT64_MAX,
+			  true);
+}
+
 int keeper_collect(struct keeper *k, bool dry_run, struct progress *progress,
 		   void (*removed)(void *arg, const struct entry *e,
 				   int64_t used_ns, enum gc_reason reason),
@@ -142,6 +153,8 @@ int keeper_collect(struct keeper *k, bool dry_run, struct progress *progress,
 
 	if (r < 0)
 		return r;
+	if (!dry_run)
+		release_unused(k);
 	r = limits_now(k, &o.limits);
 	if (r == 0)
 		r = gc_run(k->store, &o, progress, ret_result);
@@ -334,6 +347,8 @@ static void *keeper_main(void *arg)
 		bool removed = idle && take(k, &k->removed);
 		bool due = idle && is_due(k);
 
+		/* What was in use when its entry was removed. */
+		removed |= mounts_tidy(k->mounts, INT64_MAX, false) > 0;
 		if (due)
 			forget_seen(k);
 		if (removed || due || is_over(k))

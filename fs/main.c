@@ -35,6 +35,7 @@
 #include "control.h"
 #include "fetch.h"
 #include "keeper.h"
+#include "messenger.h"
 #include "mounts.h"
 #include "notify.h"
 #include "rpc.h"
@@ -76,6 +77,7 @@ struct worker {
 	struct keeper *keeper;
 	struct tiers *tiers;
 	struct uploads *uploads;
+	struct messenger *messenger;
 	struct control *control;
 	struct sandbox sandbox;
 	int wake_fd;	    /* eventfd: a stop, or nothing is left to do */
@@ -118,6 +120,7 @@ static int worker_open(struct worker *w, int channel_fd, int listen_fd)
 	struct keeper_limits limits;
 	struct mounts_config mc = { .state_dir = d->state_dir,
 				    .blame = d->blame,
+				    .messenger = w->messenger,
 				    .wake_fd = w->wake_fd };
 	struct control_config cc = { .listen_fd = listen_fd,
 				     .state_dir = d->state_dir,
@@ -276,6 +279,7 @@ static void worker_free(struct worker *w)
 	fetch_free(w->fetch);
 	store_close(w->store);
 	keeper_free(w->keeper);
+	messenger_free(w->messenger);
 	close(w->wake_fd);
 }
 
@@ -306,6 +310,10 @@ static int worker_main(int channel_fd, int listen_fd, void *arg)
 
 	d->verdict->idle = false;
 	signal(SIGPIPE, SIG_IGN);
+	r = messenger_start(&w.messenger);
+	if (r < 0)
+		log_warn(r, "what the kernel only has in its caches stays "
+			    "open");
 	blame_watch();
 	sandbox_enter(&w.sandbox);
 	/* An arena for each of many short-lived threads would keep what its

@@ -169,6 +169,7 @@ static int serve(struct mount *mnt, int fd, const void *init, size_t init_len)
 		.all = mnt->all,
 		.arg = mnt,
 		.blame = mnt->mounts->config.blame,
+		.messenger = mnt->mounts->config.messenger,
 		.id = strtoull(mnt->state.id, NULL, 16),
 	};
 	struct mounts *m = mnt->mounts;

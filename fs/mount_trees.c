@@ -8,12 +8,15 @@
 #include <errno.h>
 
 #include "store/base/cleanup.h"
+#include "store/base/clock.h"
 #include "store/base/io.h"
 #include "store/base/log.h"
 
 #include "all_table.h"
 #include "mounts_internal.h"
+#include "session.h"
 #include "upper_trees.h"
+#include "view_all.h"
 
 struct trees {
 	int mountsfd;
@@ -30,7 +33,7 @@ static int state_trees(const struct trees *t, const struct mount_state *s)
 		r = mount_state_open(t->mountsfd, s->id, &fd);
 	if (r < 0)
 		return r;
-	return s->all ? all_table_each_open(fd, t->each, t->arg) :
+	return s->all ? all_table_each_held(fd, t->each, t->arg) :
 			upper_trees(fd, t->each, t->arg);
 }
 
@@ -52,6 +55,34 @@ static int id_trees(const struct trees *t, const char *id)
 				 "looked at",
 				 id) :
 		       0;
+}
+
+struct tidying {
+	int64_t idle_ns;
+	bool urgent;
+	size_t closed;
+};
+
+static int tidy_mount(void *arg, struct mount *mnt)
+{
+	struct tidying *t = arg;
+	struct view_all_kernel kernel;
+	struct view_all_tidying how = { &kernel, clock_mono_ns(), t->idle_ns,
+					t->urgent };
+
+	if (!mnt->all)
+		return 0;
+	session_ask(mnt->session, &kernel);
+	t->closed += view_all_tidy(mnt->all, &how);
+	return 0;
+}
+
+size_t mounts_tidy(struct mounts *m, int64_t idle_ns, bool urgent)
+{
+	struct tidying t = { idle_ns, urgent, 0 };
+
+	(void)mounts_each(m, tidy_mount, &t);
+	return t.closed;
 }
 
 int mounts_each_tree(struct mounts *m,

@@ -33,8 +33,9 @@ struct mounts_config {
 	struct fetch *fetch;
 	struct tiers *tiers;
 	struct supervisor_link *link;
-	const char *state_dir; /* holds mounts/ */
-	struct blame *blame;   /* may be NULL (blame.h) */
+	const char *state_dir;	     /* holds mounts/ */
+	struct blame *blame;	     /* may be NULL (blame.h) */
+	struct messenger *messenger; /* borrowed */
 	int wake_fd; /* eventfd; gets 1 when the last mount has gone */
 };
 
@@ -119,6 +120,11 @@ int mounts_find(struct mounts *m, const char *dir, struct mount **ret_mount,
  * meanwhile may be missed. */
 int mounts_each(struct mounts *m, int (*each)(void *arg, struct mount *mnt),
 		void *arg);
+
+/* Has mounts of all entries close what the kernel only has in its caches
+ * (view_all_tidy.c): of entries that are no more, and what nobody has asked for
+ * for `idle_ns`; `urgent`: also what was in use just now. How many trees. */
+size_t mounts_tidy(struct mounts *m, int64_t idle_ns, bool urgent);
 
 /* What is kept on disk and used by no mount. */
 int mounts_each_kept(struct mounts *m,

@@ -29,6 +29,7 @@
 #include "blame.h"
 #include "loop.h"
 #include "ops.h"
+#include "session_ask.h"
 #include "session_counts.h"
 #include "session_request.h"
 #include "store/base/cleanup.h"
@@ -60,6 +61,7 @@ struct session {
 	struct blame *blame;
 	uint64_t id;
 	atomic_bool ended;
+	struct session_ask ask;
 	struct session_counts counts;
 };
 
@@ -270,6 +272,11 @@ static void session_process(void *arg, void *buf, size_t len)
 		session_refuse(s, in, -EDEADLK);
 		return;
 	}
+	/* Root may have made the mount writable. */
+	if (s->env.all && request_changes(in)) {
+		session_refuse(s, in, -EROFS);
+		return;
+	}
 	if (!blame_begin(s->blame, s->id, in->unique & ~UNIQUE_RESEND,
 			 in->unique & UNIQUE_RESEND)) {
 		(void)log_error(-EIO,
@@ -399,7 +406,7 @@ static int session_serve(struct session *s, int *fd,
 	r = session_new_fuse(s, *fd);
 	if (r < 0)
 		return r;
-	s->fd = steal_fd(fd);
+	s->fd = s->ask.fd = steal_fd(fd);
 	r = opt->init ? session_adopt(s, opt->init, opt->init_len) : 0;
 	if (r < 0)
 		return r;
@@ -429,6 +436,7 @@ int session_start(int fd, struct view *view, const struct session_options *opt,
 	s->save_init = opt->save_init;
 	s->arg = opt->arg;
 	s->blame = opt->blame;
+	s->ask.messenger = opt->messenger;
 	s->id = opt->id;
 	r = trace_new(&s->env.trace);
 	if (r == 0)
@@ -482,6 +490,11 @@ void session_invalidate(struct session *s, uint64_t ino, const char *name,
 	if (r < 0 && r != -ENOENT)
 		(void)log_warn(r, "the kernel may show inode %llu as it was",
 			       (unsigned long long)ino);
+}
+
+void session_ask(struct session *s, struct view_all_kernel *ret_kernel)
+{
+	session_ask_kernel(&s->ask, ret_kernel);
 }
 
 void session_requests(const struct session *s,

@@ -19,9 +19,11 @@
 #include "view.h"
 
 struct blame;
+struct messenger;
 struct session;
 struct session_bytes; /* session_counts.h */
 struct trace;
+struct view_all_kernel;
 
 #define SESSION_INIT_MAX 256 /* bytes of an INIT request */
 
@@ -35,7 +37,8 @@ struct session_options {
 	 * fresh mount, before it is answered. */
 	void (*save_init)(void *arg, const void *init, size_t len);
 	void *arg;
-	struct blame *blame; /* borrowed; NULL: none (blame.h) */
+	struct blame *blame;	     /* borrowed; NULL: none (blame.h) */
+	struct messenger *messenger; /* borrowed; for session_ask() */
 	/* Borrowed; is shown in place of `view`, which is an empty one then. */
 	struct view_all *all;
 	uint64_t id; /* of the mount, in it */
@@ -58,6 +61,10 @@ bool session_ended(const struct session *s);
  * its back. Never from a service thread. */
 void session_invalidate(struct session *s, uint64_t ino, const char *name,
 			size_t len);
+
+/* How the kernel is asked what it holds (view_all.h), by way of the messenger.
+ * Where it cannot be asked (to prune, before 6.18), each question says so. */
+void session_ask(struct session *s, struct view_all_kernel *ret_kernel);
 
 /* Requests answered so far by opcode: calls `each` for those above 0. */
 void session_requests(const struct session *s,

@@ -15,6 +15,7 @@
 #include "store/key.h"
 
 #include "view_all_internal.h"
+#include "view_origin.h"
 
 #define HASH_ID_MASK (ALL_NODE_DIR - 1)
 
@@ -25,7 +26,7 @@ int all_hash_of(const struct view_all *a, const void *data, size_t len,
 	struct digest inner, d;
 	int r = digest_of(data, len, &inner);
 
-	memcpy(keyed, a->seed, ALL_SEED_LEN);
+	memcpy(keyed, a->table.seed, ALL_SEED_LEN);
 	memcpy(keyed + ALL_SEED_LEN, inner.bytes, DIGEST_LEN);
 	if (r == 0)
 		r = digest_of(keyed, sizeof(keyed), &d);
@@ -47,6 +48,18 @@ static int init(struct view_all *a, const struct view_all_options *opt)
 	return a->dirfd < 0 ? -errno : all_trees_load(a);
 }
 
+static void init_locks(struct view_all *a)
+{
+	pthread_condattr_t attr;
+
+	pthread_mutex_init(&a->lock, NULL);
+	pthread_mutex_init(&a->tidy_lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&a->unused, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
 int view_all_open(const struct view_all_options *opt, struct view_all **ret_all)
 {
 	struct view_all *a = calloc(1, sizeof(*a));
@@ -55,8 +68,8 @@ int view_all_open(const struct view_all_options *opt, struct view_all **ret_all)
 	if (!a)
 		return -ENOMEM;
 	a->opt = *opt;
-	a->dirfd = a->table_fd = -1;
-	pthread_mutex_init(&a->lock, NULL);
+	a->dirfd = a->table.fd = -1;
+	init_locks(a);
 	r = init(a, opt);
 	if (r < 0) {
 		view_all_close(a);
@@ -73,9 +86,10 @@ void view_all_close(struct view_all *a)
 	all_trees_release(a);
 	all_files_release(a);
 	all_dirs_release(a);
-	cleanup_close(&a->table_fd);
 	cleanup_close(&a->dirfd);
 	pthread_mutex_destroy(&a->lock);
+	pthread_mutex_destroy(&a->tidy_lock);
+	pthread_cond_destroy(&a->unused);
 	free(a->tenant);
 	free(a);
 }
@@ -88,7 +102,7 @@ void view_all_stats(struct view_all *a, struct view_all_stats *ret_stats)
 
 	*ret_stats = (struct view_all_stats){ .files = a->files.count };
 	while ((t = map_next(&a->trees, &pos, NULL)))
-		ret_stats->entries += t->view || t->adopted;
+		ret_stats->entries += t->record.refs > 0;
 }
 
 /* --- what a node is --- */
@@ -129,12 +143,14 @@ static int lookup_entry(struct view_all *a, const struct all_place *place,
 	_cleanup_at_ struct at at = { .a = a };
 	int r = all_tree_get(a, place->namespace, place->name, key, &at.tree);
 
-	if (r == 0)
-		r = view_getattr(at.tree->view, VIEW_ROOT, ret_attr);
 	if (r < 0)
 		return r;
+	r = view_getattr(at.tree->view, VIEW_ROOT, ret_attr);
+	if (r < 0) {
+		all_tree_forget(a, at.tree->record.number, 1);
+		return r;
+	}
 	ret_attr->ino = all_tree_node(at.tree, VIEW_ROOT);
-	all_tree_ref(a, at.tree);
 	return 0;
 }
 
@@ -147,6 +163,8 @@ static int lookup_in_dir(struct view_all *a, uint64_t parent, const char *name,
 	int r = all_dir_find(a, parent, &place);
 
 	*ret_term = VIEW_ALL_DIR;
+	if (r == -ESTALE) /* the last of its entries is gone */
+		return -ENOENT;
 	if (r < 0)
 		return r;
 	if (!key_is_valid(name))
@@ -172,6 +190,8 @@ static int lookup_in_tree(struct view_all *a, uint64_t parent, const char *name,
 
 	if (r == 0)
 		r = view_lookup(at.tree->view, at.ino, name, len, ret_attr);
+	if (r == -ENOENT)
+		all_missing_note(a, at.tree, at.ino, name, len);
 	if (r < 0)
 		return r;
 	r = all_file_node(a, at.tree, (uint32_t)ret_attr->ino, true, &node);
@@ -305,7 +325,9 @@ ssize_t view_all_getxattr(struct view_all *a, uint64_t node, const char *name,
 	_cleanup_at_ struct at at;
 	int r = at_find(a, node, &at);
 
-	if (r == -EISDIR)
+	/* A file that several entries may have is of none in particular. */
+	if (r == -EISDIR || (r == 0 && (node & ALL_NODE_FILE) &&
+			     strcmp(name, ORIGIN_NAME_KEY) == 0))
 		return -ENODATA;
 	return r < 0 ? r :
 		       view_getxattr(at.tree->view, at.ino, name, buf, size);

@@ -4,8 +4,8 @@
  * <key>/ and below each key the entry's tree. What view.h is to an ordinary
  * mount; the operations in ops_all.c translate between it and libfuse. It
  * opens an ordinary view of an entry when the kernel first looks it up, and
- * closes it when the kernel has forgotten the tree's root, which it does
- * last.
+ * closes it when the kernel has given back all references of the tree's root,
+ * which it does last (view_all_trees.c says why the count is right).
  *
  * Node ids say where something is, so that another worker finds it too:
  *
@@ -78,6 +78,40 @@ ssize_t view_all_getxattr(struct view_all *a, uint64_t node, const char *name,
 			  void *buf, size_t size);
 ssize_t view_all_listxattr(struct view_all *a, uint64_t node, bool trusted,
 			   char *buf, size_t size);
+
+/* What the kernel can be asked from outside of its requests. Not from a
+ * service thread; each may wait until a request of somebody else is done. */
+struct view_all_name {
+	uint64_t parent; /* node */
+	const char *name;
+	size_t len;
+};
+struct view_all_kernel {
+	/* Has it forget that names are missing. Negative: it cannot be asked,
+	 * as the next. */
+	int (*drop)(void *arg, const struct view_all_name *names, size_t count);
+	/* Has it drop nodes, one after the other, that nobody uses and that
+	 * have nothing below them. */
+	int (*prune)(void *arg, const uint64_t *nodes, size_t count);
+	/* Whether it has the node: 1 or 0; negative: it cannot be asked. */
+	int (*has)(void *arg, uint64_t node);
+	void *arg;
+};
+
+#define VIEW_ALL_SURE_NS (INT64_C(60) * 1000000000)
+
+struct view_all_tidying {
+	const struct view_all_kernel *kernel;
+	int64_t now_ns;	 /* monotonic */
+	int64_t idle_ns; /* not asked for anything for so long: may go */
+	bool urgent;	 /* also what was tried in vain a while ago */
+};
+
+/* Closes trees that the kernel only has in its caches: of entries that are no
+ * more, and idle ones; and those that only a worker that was killed had noted
+ * as used (view_all_tidy.c). How many. */
+size_t view_all_tidy(struct view_all *a,
+		     const struct view_all_tidying *tidying);
 
 struct view_all_stats {
 	uint64_t entries; /* open, as the kernel holds something of them */

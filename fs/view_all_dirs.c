@@ -62,8 +62,8 @@ static int name_hash(const struct view_all *a, const char *namespace,
 			       all_hash_of(a, b.data, b.len, ret_hash);
 }
 
-static int dir_node(const struct view_all *a, const char *namespace,
-		    const char *name, uint64_t *ret_node)
+int all_dir_node(const struct view_all *a, const char *namespace,
+		 const char *name, uint64_t *ret_node)
 {
 	struct all_hash h;
 	int r = name_hash(a, namespace, name, &h);
@@ -97,7 +97,7 @@ struct search {
 static int compare(struct search *s, const char *namespace, const char *name)
 {
 	uint64_t node = 0;
-	int r = dir_node(s->a, namespace, name, &node);
+	int r = all_dir_node(s->a, namespace, name, &node);
 
 	if (r < 0 || node != s->node)
 		return r;
@@ -206,7 +206,7 @@ int all_dir_lookup(struct view_all *a, const struct all_place *parent,
 			     is_there, NULL);
 	if (r <= 0)
 		return r < 0 ? r : -ENOENT;
-	r = dir_node(a, ns, in, ret_node);
+	r = all_dir_node(a, ns, in, ret_node);
 	return r < 0 ? r : ref_dir(a, *ret_node, ns, in);
 }
 
@@ -310,6 +310,8 @@ static int collect(struct view_all *a, uint64_t node,
 		return r;
 	fetch_may_block();
 	ret_list->dir = node;
+	ret_list->changed_ns =
+		index_entries_changed_ns(store_index(a->opt.store));
 	r = index_each_entry(store_index(a->opt.store),
 			     place.namespace ? a->tenant : NULL,
 			     place.namespace, place.name, collect_entry, &c);
@@ -321,13 +323,19 @@ static int collect(struct view_all *a, uint64_t node,
 }
 
 /* One listing is remembered, for who goes on with it; anybody else's takes its
- * place, and then the names are looked for once more. */
+ * place, and then the names are looked for once more. So they are where entries
+ * have changed: the kernel keeps a listing for as long as the directory has the
+ * time that it had when that began, which may be later than what somebody else
+ * has left here. */
 static int take_listing(struct view_all *a, uint64_t node, uint64_t off,
 			struct all_listing *ret_list)
 {
+	int64_t changed = index_entries_changed_ns(store_index(a->opt.store));
+
 	*ret_list = (struct all_listing){ .dir = 0 };
 	pthread_mutex_lock(&a->lock);
-	if (off >= COOKIE_FIRST && a->listing.dir == node) {
+	if (off >= COOKIE_FIRST && a->listing.dir == node &&
+	    a->listing.changed_ns == changed) {
 		*ret_list = a->listing;
 		a->listing = (struct all_listing){ .dir = 0 };
 	}
@@ -371,7 +379,7 @@ int all_dir_list(struct view_all *a, uint64_t node, uint64_t off,
 	struct all_listing l;
 	int r = take_listing(a, node, off, &l);
 
-	if (r < 0) {
+	if (r < 0 && r != -ESTALE) { /* which has nothing in it any more */
 		free(l.items);
 		return r;
 	}

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #include "store/base/buf.h"
+#include "store/base/clock.h"
 
 #include "view_all_internal.h"
 
@@ -220,20 +221,40 @@ static int index_tree(struct view_all *a, struct all_tree *t)
 	return r;
 }
 
+static bool is_unindexed(void *arg, const struct all_tree *t)
+{
+	(void)arg;
+	return !t->indexed;
+}
+
 static int index_all(struct view_all *a)
 {
-	_cleanup_free_ uint32_t *numbers = NULL;
-	struct all_tree *t;
+	_cleanup_free_ struct all_tree **trees = NULL;
 	size_t n, i;
-	int r = all_trees_unindexed(a, &numbers, &n);
+	int r = all_trees_pin_held(a, is_unindexed, NULL, &trees, &n);
 
-	for (i = 0; r == 0 && i < n; i++) {
-		if (all_tree_pin(a, numbers[i], &t) < 0)
-			continue; /* gone meanwhile */
-		r = index_tree(a, t);
-		all_tree_unpin(a, t);
+	if (r < 0)
+		return r;
+	for (i = 0; i < n; i++) {
+		if (r == 0 && all_tree_open(a, trees[i], true) == 0)
+			r = index_tree(a, trees[i]);
+		all_tree_unpin(a, trees[i]);
 	}
 	return r;
+}
+
+/* Of a file that an earlier worker gave the kernel too few references are
+ * counted: it may have left the table, although some tree has it. */
+static int index_again(struct view_all *a)
+{
+	struct all_tree *t;
+	size_t pos = 0;
+
+	pthread_mutex_lock(&a->lock);
+	while ((t = map_next(&a->trees, &pos, NULL)))
+		t->indexed = false;
+	pthread_mutex_unlock(&a->lock);
+	return index_all(a);
 }
 
 /* Pins where the table says that the file is, if that is open. */
@@ -249,6 +270,7 @@ static bool find_open(struct view_all *a, uint64_t node,
 	if (!t || !t->view)
 		return false;
 	t->pins++;
+	t->used_ns = clock_mono_ns();
 	*ret_tree = t;
 	*ret_ino = f->ino;
 	return true;
@@ -283,9 +305,13 @@ int all_file_find(struct view_all *a, uint64_t node, struct all_tree **ret_tree,
 		return 0;
 	if (r < 0)
 		return r;
-	if (!find_closed(a, node, &number, ret_ino))
-		return -ESTALE;
-	return all_tree_pin(a, number, ret_tree);
+	if (find_closed(a, node, &number, ret_ino))
+		return all_tree_pin(a, number, ret_tree);
+	if (a->opt.adopt)
+		r = index_again(a);
+	if (r < 0)
+		return r;
+	return find_open(a, node, ret_tree, ret_ino) ? 0 : -ESTALE;
 }
 
 /* --- when a tree is closed --- */

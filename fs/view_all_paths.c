@@ -68,45 +68,52 @@ static struct place place_of(struct view_all *a, uint64_t node)
 	return at;
 }
 
-/* The tree, if it is open; and its entry's record, which is constant. */
-static const struct all_record *open_record(struct view_all *a, uint32_t number,
-					    struct store_tree **ret_tree)
+/* The table of a tree's names. */
+static int take_names(struct view_all_paths *p, const struct all_tree *t)
 {
-	const struct all_tree *t;
-	LOCK_SCOPE(&a->lock);
+	int r;
 
-	t = map_get(&a->trees, number);
-	if (!t || !t->tree)
-		return NULL;
-	*ret_tree = store_tree_ref(t->tree);
-	return &t->record;
+	if (p->number == t->record.number)
+		return 0;
+	drop_tree(p);
+	r = catalog_places_new(store_tree_catalog(t->tree), &p->names);
+	if (r < 0)
+		return r;
+	p->tree = store_tree_ref(t->tree);
+	p->number = t->record.number;
+	return 0;
 }
 
-/* 0 also where the tree is not open. */
-static int path_of(struct view_all_paths *p, const struct place *at,
-		   char **ret_path)
+/* Of a tree that is pinned. */
+static int path_in(struct view_all_paths *p, const struct all_tree *t,
+		   const struct place *at, char **ret_path)
 {
-	_cleanup_tree_ struct store_tree *tree = NULL;
+	const struct all_record *rec = &t->record;
 	_cleanup_free_ char *path = NULL;
-	const struct all_record *rec = open_record(p->all, at->number, &tree);
-	int r = 0;
+	int r = take_names(p, t);
 
-	if (!rec)
-		return 0;
-	if (p->number != at->number) {
-		drop_tree(p);
-		r = catalog_places_new(store_tree_catalog(tree), &p->names);
-		if (r < 0)
-			return r;
-		p->tree = steal_ptr(&tree);
-		p->number = at->number;
-	}
+	if (r < 0)
+		return r;
 	path = catalog_places_path(p->names, at->ino);
 	if (!path)
 		return 0;
 	*ret_path = io_path("%s/%s/%s/%s", rec->namespace, rec->name, rec->key,
 			    path);
 	return *ret_path ? 0 : -ENOMEM;
+}
+
+/* 0 also where the tree is not open. */
+static int path_of(struct view_all_paths *p, const struct place *at,
+		   char **ret_path)
+{
+	struct all_tree *t = all_tree_pin_open(p->all, at->number);
+	int r;
+
+	if (!t)
+		return 0;
+	r = path_in(p, t, at, ret_path);
+	all_tree_unpin(p->all, t);
+	return r;
 }
 
 static int find(struct view_all_paths *p, struct place *places, size_t n,

@@ -1,14 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The trees of the view of all entries: one for each entry that was looked up,
- * numbered for good, and open as long as the kernel knows its root or a call
- * uses it. An entry whose key gets another tree is another one here. Two
+ * numbered, and open as long as the kernel has references of its root or a
+ * call uses it. An entry whose key gets another tree is another one here. Two
  * entries with one tree have a number each, since a directory has one name.
+ *
+ * References. The kernel counts, for each inode, the answers by which it got
+ * it (LOOKUP), from whatever worker they came, and when it drops the inode it
+ * gives all of them back at once (FORGET). An answer may overtake a FORGET,
+ * so that one that comes late does not mean that the kernel has nothing: only
+ * the sum tells. The sum that the table has (`refs`) is never less than the
+ * kernel's, since
+ *
+ *	- a reference is written before it is given, and
+ *	- one that was given back is taken off after that was read.
+ *
+ * A kill between two such steps leaves a reference too many, and never one too
+ * few: a tree in use is not closed, whatever the order. What is too many goes
+ * with the oracle of view_all_tidy.c, since no count can tell. A request
+ * that names a tree without references (which cannot be, unless the oracle
+ * was wrong) gives it one again, for the oracle to judge.
+ *
+ * Directories and files below a root need no counts: an inode has a dentry or
+ * an open file, which has one, and a dentry has its parent, up to the root.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/base/clock.h"
 #include "store/base/log.h"
 #include "store/gc.h"
 
@@ -60,7 +80,7 @@ static void tree_free(struct all_tree *t)
 	free(t);
 }
 
-/* Takes the record over, also where it fails. */
+/* With the lock. Takes the record over, also where it fails. */
 static int add_tree(struct view_all *a, struct all_record *r,
 		    struct all_tree **ret_tree)
 {
@@ -74,6 +94,7 @@ static int add_tree(struct view_all *a, struct all_record *r,
 	}
 	t->record = *r;
 	*r = (struct all_record){ .number = 0 };
+	t->used_ns = clock_mono_ns();
 	t->same = map_get(&a->trees_by_name, hash);
 	err = map_put(&a->trees, t->record.number, t);
 	if (err == 0) {
@@ -89,29 +110,121 @@ static int add_tree(struct view_all *a, struct all_record *r,
 	return 0;
 }
 
-/* A new number, which another worker will know before the kernel does. */
+/* --- the closed ones --- */
+
+static bool is_closed(const struct all_tree *t)
+{
+	return t->record.refs == 0 && t->pins == 0;
+}
+
+static void list_append(struct view_all *a, struct all_tree *t)
+{
+	t->before = a->last_closed;
+	t->after = NULL;
+	if (t->before)
+		t->before->after = t;
+	else
+		a->first_closed = t;
+	a->last_closed = t;
+	a->closed_count++;
+}
+
+static void list_remove(struct view_all *a, struct all_tree *t)
+{
+	if (t->before)
+		t->before->after = t->after;
+	else
+		a->first_closed = t->after;
+	if (t->after)
+		t->after->before = t->before;
+	else
+		a->last_closed = t->before;
+	t->before = t->after = NULL;
+	a->closed_count--;
+}
+
+static void unhash(struct view_all *a, struct all_tree *t)
+{
+	uint64_t hash = record_hash(&t->record);
+	struct all_tree *first = map_get(&a->trees_by_name, hash), *p = first;
+
+	map_remove(&a->trees, t->record.number);
+	if (first == t && t->same)
+		(void)map_put(&a->trees_by_name, hash, t->same); /* replaces */
+	else if (first == t)
+		map_remove(&a->trees_by_name, hash);
+	while (p && p->same != t)
+		p = p->same;
+	if (p)
+		p->same = t->same;
+}
+
+/* Forgets the one that was closed longest ago. What cannot be noted is found
+ * by another worker, which forgets it later. */
+static void drop_oldest(struct view_all *a)
+{
+	struct all_tree *t = a->first_closed;
+	int r = all_table_remove(&a->table, &t->record);
+
+	if (r < 0)
+		log_warn(r, "removing %s@%s from the table of entries",
+			 t->record.name, t->record.key);
+	list_remove(a, t);
+	unhash(a, t);
+	tree_free(t);
+}
+
+/* Every pin and reference goes by this: with the lock, before it is taken. */
+static void reopen(struct view_all *a, struct all_tree *t)
+{
+	if (is_closed(t))
+		list_remove(a, t);
+	t->used_ns = clock_mono_ns();
+}
+
+/* --- references --- */
+
+/* The file has them before the kernel has, and no longer than it. */
+static int set_refs(struct view_all *a, struct all_tree *t, uint64_t refs)
+{
+	uint64_t before = t->record.refs;
+	int r;
+
+	t->asked = false;
+	t->absent_ns = 0;
+	t->record.refs = refs;
+	r = all_table_set_refs(&a->table, &t->record);
+	if (r < 0 && refs > before)
+		t->record.refs = before;
+	return r < 0 ? log_error(r, "noting who uses %s@%s", t->record.name,
+				 t->record.key) :
+		       0;
+}
+
+/* A new number, which another worker will know before the kernel does. On a
+ * full disk, the place of one that nobody uses. */
 static int number_tree(struct view_all *a, const struct entry *e,
 		       struct all_tree **ret_tree)
 {
-	struct all_record r = { .number = a->next, .catalog = e->catalog };
+	_cleanup_all_record_ struct all_record r = { .catalog = e->catalog };
 	int err;
 
-	if (a->next > ALL_NUMBER_MAX)
-		return log_error(-ENFILE,
-				 "a mount of all entries has had %u: "
-				 "mount it anew",
-				 ALL_NUMBER_MAX);
 	r.namespace = strdup(e->namespace);
 	r.name = strdup(e->name);
 	r.key = strdup(e->key);
-	err = r.namespace && r.name && r.key ? all_table_add(a->table_fd, &r) :
-					       -ENOMEM;
-	if (err < 0) {
-		all_record_release(&r);
-		return log_error(err, "numbering %s@%s", e->name, e->key);
+	if (!r.namespace || !r.name || !r.key)
+		return -ENOMEM;
+	err = all_table_add(&a->table, &r);
+	if ((err == -ENOSPC || err == -EDQUOT) && a->first_closed) {
+		drop_oldest(a);
+		err = all_table_add(&a->table, &r);
 	}
-	a->next++;
-	return add_tree(a, &r, ret_tree);
+	if (err < 0)
+		return log_error(err, "numbering %s@%s", e->name, e->key);
+	err = add_tree(a, &r, ret_tree);
+	if (err == 0)
+		list_append(a, *ret_tree);
+	return err;
 }
 
 /* --- loading --- */
@@ -126,58 +239,37 @@ static int get_entry(const struct view_all *a, const char *namespace,
 	return r == -EBADMSG || r == -ESTALE ? -ENOENT : r;
 }
 
-/* Where it is gone and was closed, nobody can ask for its number again. */
-static bool is_needed(const struct view_all *a, const struct all_record *r)
+bool all_tree_is_entry(struct view_all *a, const struct all_tree *t,
+		       struct entry *ret_entry)
 {
-	_cleanup_entry_ struct entry e = ENTRY_INIT;
-
-	return r->open ||
-	       (get_entry(a, r->namespace, r->name, r->key, &e) == 0 &&
-		digest_equal(&e.catalog, &r->catalog));
+	return get_entry(a, t->record.namespace, t->record.name, t->record.key,
+			 ret_entry) == 0 &&
+	       digest_equal(&ret_entry->catalog, &t->record.catalog);
 }
 
-static void drop_unneeded(const struct view_all *a, struct all_table *t)
+/* What the worker before had noted. It may have died between noting a
+ * reference and giving it, or between reading that one is given back and
+ * noting it: there may be fewer. */
+static int load_record(void *arg, struct all_record *r)
 {
-	size_t n = 0;
+	struct view_all *a = arg;
+	struct all_tree *t;
+	int err = add_tree(a, r, &t);
 
-	for (size_t i = 0; i < t->count; i++) {
-		if (is_needed(a, &t->records[i]))
-			t->records[n++] = t->records[i];
-		else
-			all_record_release(&t->records[i]);
-	}
-	t->count = n;
+	if (err < 0)
+		return err;
+	t->unsure = t->record.refs > 0;
+	if (is_closed(t))
+		list_append(a, t);
+	return 0;
 }
 
-static int load_table(const struct view_all *a, struct all_table *ret_table)
-{
-	int r;
-
-	if (!a->opt.adopt)
-		return all_table_init(ret_table);
-	/* Without it, numbers that the kernel has would be given again. */
-	r = all_table_load(a->dirfd, ret_table);
-	if (r == 0)
-		drop_unneeded(a, ret_table);
-	return r;
-}
-
+/* Without its table, numbers that the kernel has would be given again. */
 int all_trees_load(struct view_all *a)
 {
-	_cleanup_all_table_ struct all_table t = { .next = 1 };
-	struct all_tree *tree;
-	int r = load_table(a, &t);
-
-	if (r == 0)
-		r = all_table_save(a->dirfd, &t, &a->table_fd);
-	memcpy(a->seed, t.seed, sizeof(a->seed));
-	a->next = t.next;
-	for (size_t i = 0; r == 0 && i < t.count; i++) {
-		r = add_tree(a, &t.records[i], &tree);
-		if (r == 0)
-			tree->adopted = tree->record.open;
-	}
-	return r;
+	return a->opt.adopt ?
+		       all_table_open(a->dirfd, &a->table, load_record, a) :
+		       all_table_create(a->dirfd, &a->table);
 }
 
 void all_trees_release(struct view_all *a)
@@ -185,10 +277,13 @@ void all_trees_release(struct view_all *a)
 	struct all_tree *t;
 	size_t pos = 0;
 
-	while ((t = map_next(&a->trees, &pos, NULL)))
+	while ((t = map_next(&a->trees, &pos, NULL))) {
+		all_missing_drop(a, t);
 		tree_free(t);
+	}
 	map_release(&a->trees);
 	map_release(&a->trees_by_name);
+	all_table_close(&a->table);
 }
 
 /* --- opening --- */
@@ -228,23 +323,15 @@ static void close_view(struct opened *o)
 	store_tree_unref(o->tree);
 }
 
-/* With the lock; what was opened becomes the tree's, unless somebody else was
- * faster. */
-static int install(struct view_all *a, struct all_tree *t, struct opened *o)
+/* Unless somebody else was faster. */
+static void install(struct view_all *a, struct all_tree *t, struct opened *o)
 {
-	int r = 0;
+	LOCK_SCOPE(&a->lock);
 
 	if (t->view)
-		return 0;
-	if (!t->record.open)
-		r = all_table_mark(a->table_fd, t->record.number, true);
-	if (r < 0)
-		return log_error(r, "noting that %s@%s is used", t->record.name,
-				 t->record.key);
-	t->record.open = true;
+		return;
 	t->view = steal_ptr(&o->view);
 	t->tree = steal_ptr(&o->tree);
-	return 0;
 }
 
 static bool is_open(struct view_all *a, const struct all_tree *t)
@@ -253,107 +340,162 @@ static bool is_open(struct view_all *a, const struct all_tree *t)
 	return t->view != NULL;
 }
 
-/* `t` is pinned; `e`: its entry, where there is one. */
-static int tree_open(struct view_all *a, struct all_tree *t,
-		     const struct entry *e)
+/* `e`: its entry, where there is one. */
+static int open_of(struct view_all *a, struct all_tree *t,
+		   const struct entry *e, bool use)
 {
 	_cleanup_(close_view) struct opened o = { NULL, NULL };
 	int r;
 
-	if (is_open(a, t))
-		return 0;
 	if (e && a->opt.offer)
 		a->opt.offer(a->opt.arg, e);
 	r = open_view(a, t, &o);
 	if (r < 0)
 		return r;
-	if (e)
+	if (e && use)
 		gc_entry_used(a->opt.store, e);
-	LOCK_SCOPE(&a->lock);
-	return install(a, t, &o);
+	install(a, t, &o);
+	return 0;
 }
 
-static int open_pinned(struct view_all *a, struct all_tree *t,
-		       const struct entry *e, struct all_tree **ret_tree)
+int all_tree_open(struct view_all *a, struct all_tree *t, bool use)
 {
-	int r = tree_open(a, t, e);
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
 
+	if (is_open(a, t))
+		return 0;
+	fetch_may_block();
+	return open_of(a, t, all_tree_is_entry(a, t, &e) ? &e : NULL, use);
+}
+
+/* A reference, and a pin, of the entry's tree. */
+static int take(struct view_all *a, const struct entry *e,
+		struct all_tree **ret_tree)
+{
+	struct all_tree *t;
+	int r = 0;
+	LOCK_SCOPE(&a->lock);
+
+	t = tree_of_entry(a, e);
+	if (!t)
+		r = number_tree(a, e, &t);
 	if (r < 0)
-		all_tree_unpin(a, t);
-	else
-		*ret_tree = t;
-	return r;
+		return r;
+	reopen(a, t);
+	t->pins++;
+	*ret_tree = t;
+	return set_refs(a, t, t->record.refs + 1);
 }
 
 int all_tree_get(struct view_all *a, const char *namespace, const char *name,
 		 const char *key, struct all_tree **ret_tree)
 {
 	_cleanup_entry_ struct entry e = ENTRY_INIT;
-	struct all_tree *t;
+	struct all_tree *t = NULL;
 	int r;
 
 	fetch_may_block();
 	r = get_entry(a, namespace, name, key, &e);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&a->lock);
-	t = tree_of_entry(a, &e);
-	if (!t)
-		r = number_tree(a, &e, &t);
+	r = take(a, &e, &t);
+	if (r == 0) {
+		r = is_open(a, t) ? 0 : open_of(a, t, &e, true);
+		if (r < 0)
+			all_tree_forget(a, t->record.number, 1);
+	}
+	if (r < 0 && t)
+		all_tree_unpin(a, t);
 	if (r == 0)
-		t->pins++;
-	pthread_mutex_unlock(&a->lock);
-	if (r < 0)
-		return r;
-	r = open_pinned(a, t, &e, ret_tree);
+		*ret_tree = t;
 	return r == -ENOMEM || r == 0 ? r : -EIO;
+}
+
+/* The kernel asks for what was taken for forgotten: it is not, or it was only
+ * said by other trees to have a file. */
+static struct all_tree *pin_named(struct view_all *a, uint32_t number)
+{
+	struct all_tree *t;
+	LOCK_SCOPE(&a->lock);
+
+	t = tree_of_number(a, number);
+	if (!t)
+		return NULL;
+	reopen(a, t);
+	t->pins++;
+	if (t->record.refs == 0) {
+		(void)set_refs(a, t, 1);
+		t->unsure = true;
+	}
+	return t;
 }
 
 int all_tree_pin(struct view_all *a, uint32_t number,
 		 struct all_tree **ret_tree)
 {
-	_cleanup_entry_ struct entry e = ENTRY_INIT;
-	struct all_tree *t;
-	bool open = false, is_entry;
+	struct all_tree *t = pin_named(a, number);
 
-	pthread_mutex_lock(&a->lock);
-	t = tree_of_number(a, number);
-	if (t) {
-		t->pins++;
-		open = t->view != NULL;
-	}
-	pthread_mutex_unlock(&a->lock);
 	if (!t)
 		return -ESTALE;
-	if (open) {
-		*ret_tree = t;
-		return 0;
-	}
-	fetch_may_block();
-	is_entry = get_entry(a, t->record.namespace, t->record.name,
-			     t->record.key, &e) == 0 &&
-		   digest_equal(&e.catalog, &t->record.catalog);
-	if (open_pinned(a, t, is_entry ? &e : NULL, ret_tree) < 0)
+	if (all_tree_open(a, t, true) < 0) {
+		all_tree_unpin(a, t);
 		return -ESTALE;
+	}
+	*ret_tree = t;
+	return 0;
+}
+
+struct all_tree *all_tree_pin_open(struct view_all *a, uint32_t number)
+{
+	struct all_tree *t;
+	LOCK_SCOPE(&a->lock);
+
+	t = tree_of_number(a, number);
+	if (!t || !t->view)
+		return NULL;
+	t->pins++;
+	return t;
+}
+
+int all_trees_pin_held(struct view_all *a,
+		       bool (*want)(void *arg, const struct all_tree *t),
+		       void *arg, struct all_tree ***ret_trees,
+		       size_t *ret_count)
+{
+	struct all_tree *t, **trees;
+	size_t pos = 0, n = 0;
+	LOCK_SCOPE(&a->lock);
+
+	trees = calloc(a->trees.count + 1, sizeof(struct all_tree *));
+	if (!trees)
+		return -ENOMEM;
+	while ((t = map_next(&a->trees, &pos, NULL))) {
+		if (t->record.refs == 0 || !want(arg, t))
+			continue;
+		t->pins++;
+		trees[n++] = t;
+	}
+	*ret_trees = trees;
+	*ret_count = n;
 	return 0;
 }
 
 /* --- closing --- */
 
-/* With the lock: gives the view of a tree that nobody needs any more; it has
- * none where only an earlier worker's kernel references kept it. Where that
- * cannot be noted, another worker opens it once more. */
+/* With the lock: gives the view of a tree that nobody needs any more. */
 static void take_unused(struct view_all *a, struct all_tree *t,
 			struct opened *ret_opened)
 {
-	if (!t->record.open || t->pins > 0 || t->lookups > 0 || t->adopted)
+	if (!is_closed(t))
 		return;
 	ret_opened->view = steal_ptr(&t->view);
 	ret_opened->tree = steal_ptr(&t->tree);
 	t->indexed = false;
-	t->record.open = false;
-	(void)all_table_mark(a->table_fd, t->record.number, false);
+	all_missing_drop(a, t);
+	list_append(a, t);
 	all_files_leave(a, t->record.number);
+	if (a->closed_count > ALL_CLOSED_MAX)
+		drop_oldest(a);
 }
 
 void all_tree_unpin(struct view_all *a, struct all_tree *t)
@@ -365,14 +507,23 @@ void all_tree_unpin(struct view_all *a, struct all_tree *t)
 	take_unused(a, t, &o);
 }
 
-void all_tree_ref(struct view_all *a, struct all_tree *t)
+/* With the lock. */
+static void give_back(struct view_all *a, struct all_tree *t, uint64_t count)
 {
-	LOCK_SCOPE(&a->lock);
-	t->lookups++;
+	uint64_t refs = t->record.refs;
+
+	(void)set_refs(a, t, refs - (count < refs ? count : refs));
+	if (t->record.refs > 0)
+		return;
+	t->unsure = false;
+	pthread_cond_broadcast(&a->unused);
 }
 
-/* The kernel gives all of its references back at once, also those of an
- * earlier worker. */
+void all_tree_forget_all(struct view_all *a, struct all_tree *t)
+{
+	give_back(a, t, t->record.refs);
+}
+
 void all_tree_forget(struct view_all *a, uint32_t number, uint64_t count)
 {
 	_cleanup_(close_view) struct opened o = { NULL, NULL };
@@ -380,28 +531,8 @@ void all_tree_forget(struct view_all *a, uint32_t number, uint64_t count)
 	LOCK_SCOPE(&a->lock);
 
 	t = tree_of_number(a, number);
-	if (!t)
+	if (!t || t->record.refs == 0)
 		return;
-	t->adopted = false;
-	t->lookups -= count < t->lookups ? count : t->lookups;
+	give_back(a, t, count);
 	take_unused(a, t, &o);
-}
-
-int all_trees_unindexed(struct view_all *a, uint32_t **ret_numbers,
-			size_t *ret_count)
-{
-	struct all_tree *t;
-	size_t pos = 0, n = 0;
-	uint32_t *numbers;
-	LOCK_SCOPE(&a->lock);
-
-	numbers = calloc(a->trees.count + 1, sizeof(*numbers));
-	if (!numbers)
-		return -ENOMEM;
-	while ((t = map_next(&a->trees, &pos, NULL)))
-		if ((t->view || t->adopted) && !t->indexed)
-			numbers[n++] = t->record.number;
-	*ret_numbers = numbers;
-	*ret_count = n;
-	return 0;
 }

@@ -32,6 +32,7 @@
 #include "view.h"
 
 #define ORIGIN_PREFIX "user.larder."
+#define ORIGIN_NAME_KEY ORIGIN_PREFIX "key"
 
 bool origin_is_reserved(const char *name, size_t len);
 
