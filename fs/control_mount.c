@@ -188,20 +188,35 @@ static int mount_entry_at(struct control_call *call, const char *dir,
 	return 0;
 }
 
-static bool is_all_there(struct control_call *call, const char *dir,
-			 const char *tenant, struct mount **ret_mount)
+static bool is_same(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* 1: it is there; 0: it is not, and something else may be. What a mount is
+ * mounted with stays, for those who use it. */
+static int find_all(struct control_call *call, const char *dir,
+		    const struct mounts_options *want, struct mount **ret_mount)
 {
 	_cleanup_mount_ struct mount *mnt = NULL;
 	struct mounts_options opt;
 	struct mounts_error ignored;
 
 	if (mounts_find(call->config->mounts, dir, &mnt, &ignored) < 0)
-		return false;
+		return 0;
 	mount_get_options(mnt, &opt);
-	if (!opt.all || strcmp(opt.all, tenant) != 0)
-		return false;
+	if (!is_same(opt.all, want->all))
+		return 0;
+	if (opt.allow_other != want->allow_other ||
+	    opt.suid_dev != want->suid_dev ||
+	    opt.stateful_open != want->stateful_open ||
+	    !is_same(opt.tiers, want->tiers))
+		return mounts_fail(&call->err, -EBUSY, 8,
+				   "%s shows all entries already, with other "
+				   "options or tiers; larder umount it first",
+				   dir);
 	*ret_mount = steal_ptr(&mnt);
-	return true;
+	return 1;
 }
 
 /* Every entry of the call's tenant, whatever the mode says: read-only. */
@@ -215,7 +230,10 @@ static int mount_all_at(struct control_call *call, const char *dir,
 	if (r < 0)
 		return r;
 	opt->read_only = true;
-	*ret_reused = is_all_there(call, dir, opt->all, ret_mount);
+	r = find_all(call, dir, opt, ret_mount);
+	if (r < 0)
+		return r;
+	*ret_reused = r > 0;
 	if (!*ret_reused)
 		return mounts_mount(call->config->mounts, dir, NULL, opt,
 				    ret_mount, &call->err);

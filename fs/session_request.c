@@ -70,6 +70,31 @@ bool request_is_clean_up(const struct fuse_in_header *in)
 	       in->opcode == FUSE_RELEASEDIR || in->opcode == FUSE_DESTROY;
 }
 
+bool request_changes(const struct fuse_in_header *in)
+{
+	switch (in->opcode) {
+	case FUSE_SETATTR:
+	case FUSE_SYMLINK:
+	case FUSE_MKNOD:
+	case FUSE_MKDIR:
+	case FUSE_UNLINK:
+	case FUSE_RMDIR:
+	case FUSE_RENAME:
+	case FUSE_RENAME2:
+	case FUSE_LINK:
+	case FUSE_WRITE:
+	case FUSE_SETXATTR:
+	case FUSE_REMOVEXATTR:
+	case FUSE_CREATE:
+	case FUSE_TMPFILE:
+	case FUSE_FALLOCATE:
+	case FUSE_COPY_FILE_RANGE:
+		return true;
+	default:
+		return false;
+	}
+}
+
 void request_prepare(struct fuse_in_header *in, struct ops_extra *ret_extra)
 {
 	*ret_extra = (struct ops_extra){

@@ -23,6 +23,9 @@ bool request_is_own(const struct fuse_in_header *in);
 /* What is owed to the kernel even then, and what waits for no answer. */
 bool request_is_clean_up(const struct fuse_in_header *in);
 
+/* Whether it is to change what is there. */
+bool request_changes(const struct fuse_in_header *in);
+
 /* Finds what libfuse will not say. A TMPFILE becomes a CREATE, which has the same
  * arguments and reply, and is told apart by ret_extra->tmpfile. */
 void request_prepare(struct fuse_in_header *in, struct ops_extra *ret_extra);

@@ -172,3 +172,75 @@ inode() {
 	same_tree one all/default/web/k3
 	same_tree two all/default/web/k2
 }
+
+@test "attributes are those of the entry, stored ones and where it is from" {
+	command -v setfattr >/dev/null || skip "setfattr is not installed"
+	setfattr -n user.mark -v "a mark" one/own 2>/dev/null ||
+		skip "no attributes where the tests run"
+	setfattr -n user.mark -v "on both" one/d
+	larder import -q one --name web --key k4
+	larder mount --all all
+	web=all/default/web
+	[ "$(getfattr -n user.mark --only-values $web/k4/own)" = "a mark" ]
+	[ "$(getfattr -n user.mark --only-values $web/k4/d)" = "on both" ]
+	run getfattr -n user.mark $web/k1/own
+	[ "$status" -ne 0 ]
+	[ "$(inode $web/k4/d/linked)" != "$(inode $web/k1/own)" ]
+	# Larder's own, of which no list has any.
+	run getfattr -d -m - $web/k4/own
+	[[ $output == *user.mark* ]]
+	[[ $output != *user.larder* ]]
+	[ "$(getfattr -n user.larder.digest --only-values $web/k1/same)" = \
+		"sha256:$(sha256sum <one/same | cut -d' ' -f1)" ]
+	[ "$(getfattr -n user.larder.tier --only-values $web/k1/same)" = local ]
+	[ "$(getfattr -n user.larder.key --only-values $web/k1)" = k1 ]
+	[ "$(getfattr -n user.larder.key --only-values $web/k4)" = k4 ]
+	[ "$(getfattr -n user.larder.key --only-values $web/k1/d/linked)" = k1 ]
+	[[ $(getfattr -n user.larder.digest --only-values $web/k1) == \
+		sha256-catalog:* ]]
+	# A file of several entries is of none in particular.
+	run getfattr -n user.larder.key $web/k1/same
+	[ "$status" -ne 0 ]
+	run getfattr -n user.larder.key $web
+	[ "$status" -ne 0 ]
+}
+
+@test "other options are refused while it is there, and no change gets in" {
+	larder mount --all all
+	same_tree one all/default/web/k1
+	run larder mount --all -o stateful-open all
+	[ "$status" -eq 8 ]
+	[[ $output == *"with other options or tiers"* ]]
+	larder mount --all all
+	larder umount all
+	larder mount --all -o stateful-open all
+	same_tree one all/default/web/k1
+	require_root
+	# What the kernel watches over no more, the daemon does.
+	mount -i -o remount,rw all
+	run touch all/default/web/k1/new
+	[[ $output == *"Read-only file system"* ]]
+	run truncate -s 0 all/default/web/k1/same
+	[[ $output == *"Read-only file system"* ]]
+	run mkdir all/default/new
+	[[ $output == *"Read-only file system"* ]]
+	run rm all/default/web/k1/same
+	[[ $output == *"Read-only file system"* ]]
+	mount -i -o remount,ro all
+	same_tree one all/default/web/k1
+}
+
+@test "a removed entry leaves the listings, and its directories when empty" {
+	larder mount --all all
+	same_tree two all/team/tools/k1
+	(cd all/team/tools && exec sleep 1000) 3>&- &
+	larder rm -q tools@k1 --namespace team
+	wait_until lacks team all
+	kill_worker
+	# Who still stands in what is gone sees nothing there.
+	[ -z "$(ls "/proc/$!/cwd/")" ]
+	run ls "/proc/$!/cwd/k1"
+	[[ $output == *"No such file"* ]]
+	kill %1
+	[ "$(cd all && echo *)" = default ]
+}
