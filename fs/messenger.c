@@ -8,6 +8,7 @@
 #include "messenger.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fuse.h>
 #include <poll.h>
 #include <pthread.h>
@@ -25,6 +26,7 @@
 #include "store/base/clock.h"
 #include "store/base/log.h"
 
+#define SOCK_FD (STDERR_FILENO + 1) /* the process's only one */
 #define WAIT_NS (INT64_C(10) * 1000000000)
 
 struct call {
@@ -120,11 +122,11 @@ static _Noreturn void run(int sock)
 	struct sandbox sandbox;
 
 	prctl(PR_SET_NAME, "larder-messages");
-	if (dup2(sock, STDERR_FILENO + 1) < 0 ||
-	    close_range(STDERR_FILENO + 2, ~0U, 0) < 0)
+	if ((sock != SOCK_FD && dup3(sock, SOCK_FD, O_CLOEXEC) < 0) ||
+	    close_range(SOCK_FD + 1, ~0U, 0) < 0)
 		_exit(1);
 	sandbox_enter(&sandbox);
-	while (serve_one(STDERR_FILENO + 1))
+	while (serve_one(SOCK_FD))
 		;
 	_exit(0);
 }

@@ -59,11 +59,13 @@ no_fuse_mounts() {
 
 # daemon_pids ROOT prints the processes of the daemon that serves the store
 # below ROOT: the supervisor, by the environment it was started with, and its
-# worker, into which only root can look.
+# worker, into which only root can look; not the worker's messenger, which goes
+# when the worker does.
 daemon_pids() {
 	local pid
 	while IFS=/ read -r _ _ pid _; do
 		[[ $(readlink "/proc/$pid/exe") == */larderd* ]] || continue
+		grep -qs '^larderd' "/proc/$pid/comm" || continue
 		echo "$pid"
 		worker_pids "$pid"
 	done < <(grep -lsxzF "XDG_RUNTIME_DIR=$1/run" /proc/[0-9]*/environ) |
