@@ -168,7 +168,7 @@ struct lazy_shelf {
 	TAILQ_HEAD(, lazy_kept) all; /* the oldest first */
 	struct lazy_kept *buckets[LAZY_KEPT_BUCKETS];
 	size_t bytes;
-	int64_t added_ns; /* when one was put there last */
+	int64_t touched_ns; /* when one was put there or taken last */
 };
 
 struct lazy {

@@ -6,7 +6,8 @@
  *
  * A reader takes a chunk away, since the kernel or fs/fetch.c keep it from then
  * on. What nobody takes goes when there is too much of it, the oldest first,
- * or when nothing has come for a while; it is then read from its pack.
+ * or when none has come or been taken for a while; it is then read from its
+ * pack.
  *
  * All with the lock held but for lazy_kept_new().
  */
@@ -17,8 +18,9 @@
 
 #include "base/clock.h"
 
-/* More than readahead (4 MiB of a pack) decodes to, mostly. */
-#define KEPT_BYTES (16u << 20)
+/* What readahead has under way (4 MiB of a pack) decodes to, also where files are
+ * much alike. */
+#define KEPT_BYTES (32u << 20)
 #define KEPT_NS INT64_C(2000000000)
 
 static size_t kept_bytes(const struct lazy_kept *k)
@@ -63,8 +65,10 @@ struct lazy_kept *lazy_kept_take(struct lazy *l, const struct lazy_tree *lt,
 
 	while (k && (k->tree != lt || k->chunk != chunk))
 		k = k->next;
-	if (k)
+	if (k) {
 		shelf_remove(&l->shelf, k);
+		l->shelf.touched_ns = clock_mono_ns();
+	}
 	return k;
 }
 
@@ -79,7 +83,7 @@ void lazy_kept_put(struct lazy *l, struct lazy_kept *k)
 	*at = k;
 	TAILQ_INSERT_TAIL(&s->all, k, by_age);
 	s->bytes += kept_bytes(k);
-	s->added_ns = clock_mono_ns();
+	s->touched_ns = clock_mono_ns();
 	while (s->bytes > KEPT_BYTES) {
 		old = TAILQ_FIRST(&s->all);
 		shelf_remove(s, old);
@@ -102,7 +106,7 @@ void lazy_kept_drop(struct lazy *l, const struct lazy_tree *lt)
 
 int64_t lazy_kept_until(const struct lazy *l)
 {
-	return TAILQ_EMPTY(&l->shelf.all) ? 0 : l->shelf.added_ns + KEPT_NS;
+	return TAILQ_EMPTY(&l->shelf.all) ? 0 : l->shelf.touched_ns + KEPT_NS;
 }
 
 void lazy_kept_expire(struct lazy *l)
