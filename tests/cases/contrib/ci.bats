@@ -153,18 +153,47 @@ outputs() {
 	export LARDER_CI_KEY=k1 LARDER_CI_PATH=dist
 	export LARDER_CI_TIERS=$BUILDKITE_PLUGIN_LARDER_TIERS
 	mkdir three
-	(cd three && GITHUB_OUTPUT=$PWD/gh on three "$scripts/restore")
+	(cd three && GITHUB_OUTPUT=$PWD/gh on three env \
+		GITHUB_ACTION_PATH="$scripts/github/restore" \
+		bash -ec "$(line_of github/restore/action.yml run)")
 	[ "$(cat three/gh)" = "$(outputs true k1)" ]
+	echo more >three/dist/more
+	(cd three && on three env LARDER_CI_KEY=k2 \
+		GITHUB_ACTION_PATH="$scripts/github/save" \
+		bash -ec "$(line_of github/save/action.yml run)")
+
+	# A job of GitLab that failed keeps nothing. Where no tier is named, the
+	# configured ones are taken.
+	mkdir four
+	configure four <<-END
+	tiers: [{name: share, url: "file://$PWD/share", access: rw}]
+	END
+	export LARDER_CI_DIR=$scripts LARDER_CI_KEY=k3 LARDER_CI_TIERS=
+	export LARDER_CI_RESTORE_KEYS=k2
+	(cd four && on four sh -ec "$(line_of gitlab.yml before_script)")
+	[ "$(cat four/dist/more)" = more ]
+	for status in failed success; do
+		(cd four && on four env CI_JOB_STATUS=$status \
+			sh -ec "$(line_of gitlab.yml after_script)")
+		[ "$(on four "$LARDER" list --remote --json |
+			jq '[.entries[] | select(.key == "ci-k3")] | length')" \
+			-eq "$([ "$status" = failed ] && echo 0 || echo 1)" ]
+	done
+}
+
+# line_of FILE FIELD: the shell command that a template has there.
+line_of() {
+	sed -nE "/^ *$2:/,\$p" "$scripts/$1" |
+		sed -nE "s/^ *(run:|-) '(.*)'\$/\2/p" | head -n 1
 }
 
 @test "the scripts are clean, and the templates name what is there" {
 	need shellcheck python3
 	shellcheck -x -P "$LARDER_SRCDIR" "$scripts"/{restore,save,cache.bash} \
 		"$scripts"/buildkite/hooks/*
-	[ -x "$scripts/github/restore/../../restore" ]
-	grep -qF '"$GITHUB_ACTION_PATH/../../restore"' \
-		"$scripts/github/restore/action.yml"
-	grep -qF '"$GITHUB_ACTION_PATH/../../save"' \
-		"$scripts/github/save/action.yml"
-	grep -qF '"$LARDER_CI_DIR/restore"' "$scripts/gitlab.yml"
+	# What the templates set is what the scripts read.
+	for name in $(grep -rhoE '\<LARDER_CI_[A-Z_]+' "$scripts/github" \
+		"$scripts/buildkite/hooks" | sort -u); do
+		grep -qF "$name" "$scripts"/{restore,save,cache.bash}
+	done
 }

@@ -114,6 +114,9 @@ no_socket() {
 		user/larderd.service 2>&1 | tee out
 	SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no \
 		system/larderd.service 2>&1 | tee -a out
+	SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --user --man=no \
+		user/larderd.service 'user/larder-mount@home-me-out.service' \
+		2>&1 | tee -a out
 	cp "$LARDER_SRCDIR/contrib/systemd/larder-stats.timer" system/
 	sed -i '/^Documentation=/d' system/larder-stats.timer
 	SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no \

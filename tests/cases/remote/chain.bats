@@ -71,6 +71,28 @@ failed_once() {
 	[ "$(on "$1" "$LARDER" status --json | jq '.uploads[0].attempts')" -ge 1 ]
 }
 
+@test "what is stored goes to each tier that may be written to, whichever fails" {
+	need jq
+	configure one <<-END
+	tiers:
+	  - {name: away, url: "file://$PWD/away", access: rw}
+	  - {name: near, url: "file://$near", access: w}
+	  - {name: read, url: "file://$PWD/read", access: r}
+	  - {name: far, url: "file://$far", access: rw}
+	END
+	mkdir read
+	run on one "$LARDER" import tree --name web --key k1 --wait
+	[ "$status" -eq 6 ]
+	[[ $output == *"not in the tier away yet"* ]]
+	[ -z "$(ls read)" ]
+	diff -r "$near" "$far"
+	on three "$LARDER" pull web@k1
+	# It is made up for, and is the same there.
+	mkdir away
+	wait_until on one "$LARDER" push -q web@k1
+	diff -r away "$far"
+}
+
 @test "a tier that is only read is not filled" {
 	on one "$LARDER" import tree --name web --key k1 --wait
 	on two "$LARDER" pull web@k1 --tiers local:rw,near:r,far:r

@@ -44,6 +44,45 @@ check_copy() {
 	[ "$status" -eq 3 ]
 }
 
+@test "requests share connections" {
+	start_nginx
+	url=http://127.0.0.1:$port
+	import_and_push
+	on two "$LARDER" pull --from "$url" web@k1
+	wait_until grep -q 'GET .*packs' "$web/access.log"
+	requests=$(wc -l <"$web/access.log")
+	connections=$(awk '{ print $NF }' "$web/access.log" | sort -u | wc -l)
+	echo "$requests requests, $connections connections"
+	[ "$requests" -ge 8 ]
+	# One a machine, and one more where two requests were under way at once.
+	[ "$connections" -le 4 ]
+}
+
+@test "no object is in memory whole" {
+	start_nginx
+	url=http://127.0.0.1:$port
+	mkdir large
+	# What cannot be compressed, in several packs.
+	for i in 1 2 3; do
+		head -c 30000000 /dev/urandom >"large/$i"
+	done
+	on one "$LARDER" import large --name web --key k1
+	on one "$LARDER" daemon restart
+	on one "$LARDER" push --to "$url" web@k1
+	echo "$(peak_of one) KiB"
+	[ "$(peak_of one)" -lt 50000 ]
+	on two "$LARDER" pull --from "$url" web@k1
+	echo "$(peak_of two) KiB"
+	[ "$(peak_of two)" -lt 50000 ]
+	on two "$LARDER" cat web@k1 2 | cmp - large/2
+}
+
+# peak_of MACHINE: the most memory that its worker had, in KiB.
+peak_of() {
+	awk '/^VmHWM/ { print $2 }' \
+		"/proc/$(on "$1" "$LARDER" status --json | jq .worker_pid)/status"
+}
+
 @test "a mount takes an entry from the server" {
 	require_fuse
 	start_nginx

@@ -24,7 +24,7 @@ no_nginx() {
 }
 
 # start_nginx [DIRECTIVE...]: in the server's block. Leaves in $port one that
-# was free.
+# was free. A line of its log ends with the status and the connection's number.
 start_nginx() {
 	local tries=0
 	until try_nginx "$@"; do
@@ -43,7 +43,9 @@ try_nginx() {
 	$([ "$(id -u)" -ne 0 ] || echo "user root;")
 	events { }
 	http {
-		access_log $web/access.log;
+		log_format line '\$remote_addr "\$request" \$status '
+			'\$connection';
+		access_log $web/access.log line;
 		client_body_temp_path $web/body;
 		proxy_temp_path $web/proxy;
 		fastcgi_temp_path $web/fastcgi;

@@ -41,6 +41,12 @@ teardown() {
 	run on two "$LARDER" pull --from "$url" web@k2
 	[ "$status" -eq 3 ]
 
+	on one "$LARDER" import tree --name web --key k2
+	on one "$LARDER" push --to "$url" web@k2
+	on one "$LARDER" rm --remote --tiers "$url:rw" web@k2
+	run on five "$LARDER" pull --from "$url" web@k2
+	[ "$status" -eq 3 ]
+
 	unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
 	on three "$LARDER" pull --from "$url&credentials=$PWD/keys" web@k1
 	run on four "$LARDER" pull --from "$url" web@k1
