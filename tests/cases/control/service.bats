@@ -105,7 +105,7 @@ no_socket() {
 	cp bin/larder bin/larderd
 	chmod +x bin/*
 	for unit in "$units"/user/* "$units"/system/*; do
-		! grep '@[a-z]*dir@' "$unit"
+		run ! grep '@[a-z]*dir@' "$unit"
 		sed -E "s,^(ExecStart|ExecStop)(Post)?=(-?)[^ ]*/(larderd?) ,\
 \1\2=\3$PWD/bin/\4 ,; s,^Documentation=.*,," "$unit" \
 			>"${unit#"$units/"}"
@@ -122,7 +122,7 @@ no_socket() {
 	SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no \
 		system/larder-stats.timer system/larder-stats.service 2>&1 |
 		tee -a out
-	! grep -E '(larderd|larder-mount@|larder-stats)[a-z.]*:' out
+	run ! grep -E '(larderd|larder-mount@|larder-stats)[a-z.]*:' out
 	# The two say the same but for where things are.
 	diff <(grep -E '^(Type|NotifyAccess|Restart|KillMode|ExecStartPost)=' \
 		user/larderd.service) \
