@@ -114,6 +114,9 @@ static int load_anchor(struct store *s, const struct digest *digest,
 
 	if (r != -ENOENT && r != -EBADMSG)
 		return r;
+	/* A collection is removing both. */
+	if (store_is_condemned(s, name))
+		return -ESRCH;
 	digest_hex(digest, hex);
 	digest_hex(name, of);
 	return log_error(-ENOENT,
@@ -144,7 +147,7 @@ static int unfold_against(struct store *s, const struct catalog_file *f,
 	}
 }
 
-/* -ENOENT: its anchor is lost. */
+/* -ENOENT: its anchor is lost; -ESRCH: both are going. */
 static int load_folded(struct store *s, const struct catalog_file *f,
 		       const struct fold_header *h, bool is_anchor,
 		       struct catalog **ret_catalog)
@@ -194,7 +197,7 @@ static int load(struct store *s, const struct digest *digest, bool full,
 		return store_quarantine(s, s->catalogs_fd, "catalog", digest);
 	/* The file is there. */
 	if (r < 0)
-		return r == -ENOENT ? -EBADMSG : r;
+		return r == -ENOENT ? -EBADMSG : r == -ESRCH ? -ENOENT : r;
 	if (!f.known)
 		store_put_stamp(s, INDEX_BLOB_CATALOG, digest, &f.stamp);
 	*ret_catalog = c;

@@ -119,9 +119,15 @@ static int look(struct verify *v)
 
 /* ---- entries */
 
+struct bad_entry {
+	struct entry entry; /* without a catalog: a record that is damaged */
+	char what[WHAT_MAX];
+	bool whole; /* by now */
+};
+
 struct bad_entries {
 	struct verify *v;
-	struct entry *entries; /* without a catalog: a record that is damaged */
+	struct bad_entry *entries;
 	size_t n, cap;
 };
 
@@ -129,7 +135,7 @@ static int keep_entry(struct bad_entries *be, const struct entry *e)
 {
 	if (be->n == be->cap) {
 		size_t cap = be->cap ? 2 * be->cap : 16;
-		struct entry *grown =
+		struct bad_entry *grown =
 			reallocarray(be->entries, cap, sizeof(*grown));
 
 		if (!grown)
@@ -137,8 +143,8 @@ static int keep_entry(struct bad_entries *be, const struct entry *e)
 		be->entries = grown;
 		be->cap = cap;
 	}
-	be->entries[be->n] = (struct entry)ENTRY_INIT;
-	return entry_copy(e, &be->entries[be->n++]);
+	be->entries[be->n] = (struct bad_entry){ .whole = false };
+	return entry_copy(e, &be->entries[be->n++].entry);
 }
 
 /* The key of such a record is a miss, so nobody else notices it. */
@@ -207,36 +213,62 @@ static int tell_bad_record(struct verify *v, const struct entry *e)
 		       tell_entry(v, e, "its record cannot be read", outcome);
 }
 
-static int tell_bad_entry(struct verify *v, const struct entry *e)
+/* What is wrong, before anything is done about it. */
+static int name_damage(struct verify *v, struct bad_entry *b)
 {
-	enum verify_outcome outcome = VERIFY_LEFT;
 	struct verify_tree *vt;
-	char what[WHAT_MAX];
 	int r;
 
 	v->result.bad_entries++;
-	if (is_record(e))
-		return tell_bad_record(v, e);
-	r = verify_get_tree(v, &e->catalog, false, &vt);
+	if (is_record(&b->entry))
+		return 0;
+	r = verify_get_tree(v, &b->entry.catalog, false, &vt);
 	if (r < 0)
 		return r;
-	say_tree(vt, what);
+	say_tree(vt, b->what);
 	vt->told = true;
-	if (v->options->repair)
-		r = verify_repair_entry(v, e, &outcome);
-	return r < 0 ? r : tell_entry(v, e, what, outcome);
+	return 0;
+}
+
+static int tell_bad_entry(struct verify *v, const struct bad_entry *b)
+{
+	enum verify_outcome outcome = VERIFY_LEFT;
+	int r = 0;
+
+	if (is_record(&b->entry))
+		return tell_bad_record(v, &b->entry);
+	if (b->whole)
+		outcome = VERIFY_MENDED;
+	else if (v->options->repair)
+		r = verify_repair_entry(v, &b->entry, &outcome);
+	return r < 0 ? r : tell_entry(v, &b->entry, b->what, outcome);
 }
 
 static void bad_entries_release(struct bad_entries *be)
 {
 	for (size_t i = 0; i < be->n; i++)
-		entry_release(&be->entries[i]);
+		entry_release(&be->entries[i].entry);
 	free(be->entries);
 }
 
-static int tell_entries(struct verify *v, const struct bad_entries *be)
+/* All are fetched before any is removed: what one lacks may be the catalog that
+ * it is folded against, which comes back with another one. */
+static int mend_entries(struct verify *v, struct bad_entries *be)
 {
 	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < be->n; i++)
+		r = name_damage(v, &be->entries[i]);
+	for (size_t i = 0; r == 0 && v->options->repair && i < be->n; i++)
+		if (!is_record(&be->entries[i].entry))
+			r = verify_fetch_entry(v, &be->entries[i].entry,
+					       &be->entries[i].whole);
+	return r;
+}
+
+static int tell_entries(struct verify *v, struct bad_entries *be)
+{
+	int r = mend_entries(v, be);
 
 	for (size_t i = 0; r == 0 && i < be->n; i++)
 		r = tell_bad_entry(v, &be->entries[i]);

@@ -15,7 +15,8 @@
  *	4. damaged packs are set aside, to v1/quarantine;
  *	5. entries that still miss something are fetched again, where the
  *	   caller can do that;
- *	6. and removed where that fails: their next build is a miss.
+ *	6. those that miss something even then are removed: their next build
+ *	   is a miss.
  *
  * It may be killed anywhere. Imports, commits, mounts and reads go on
  * meanwhile; collections do not. What a sparse pack lacks is not damage where

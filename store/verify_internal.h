@@ -77,7 +77,13 @@ int verify_tree_is_whole(struct verify *v, const struct digest *catalog,
 /* verify_repair.c: all but entries. `left` is not counted. */
 int verify_repair(struct verify *v);
 
-/* The last steps, for an entry whose tree is not whole. */
+/* For an entry whose tree was not whole: looks again, and fetches what is
+ * missing, where that can be done. */
+int verify_fetch_entry(struct verify *v, const struct entry *e,
+		       bool *ret_whole);
+
+/* The last step, where that did not help: looks once more, since what others
+ * have brought may serve it, too, and removes it. */
 int verify_repair_entry(struct verify *v, const struct entry *e,
 			enum verify_outcome *ret_outcome);
 

@@ -249,6 +249,13 @@ static int fetch_again(struct verify *v, const struct entry *e, bool *ret_whole)
 		       verify_tree_is_whole(v, &e->catalog, true, ret_whole);
 }
 
+int verify_fetch_entry(struct verify *v, const struct entry *e, bool *ret_whole)
+{
+	int r = verify_tree_is_whole(v, &e->catalog, true, ret_whole);
+
+	return r < 0 || *ret_whole ? r : fetch_again(v, e, ret_whole);
+}
+
 int verify_repair_entry(struct verify *v, const struct entry *e,
 			enum verify_outcome *ret_outcome)
 {
@@ -256,8 +263,6 @@ int verify_repair_entry(struct verify *v, const struct entry *e,
 	int r = verify_tree_is_whole(v, &e->catalog, true, &whole);
 
 	*ret_outcome = VERIFY_MENDED;
-	if (r == 0 && !whole)
-		r = fetch_again(v, e, &whole);
 	if (r < 0 || whole)
 		return r;
 	r = gc_remove_entry(v->store, e);

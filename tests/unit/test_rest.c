@@ -17,7 +17,9 @@
 #include "store/base/log.h"
 #include "store/object_files.h"
 #include "store/rest.h"
+#include "store/store_tree.h"
 #include "store/tree_blobs.h"
+#include "store/verify.h"
 #include "sysfault.h"
 
 #define CHILD_STORE "LARDER_TEST_REST_STORE"
@@ -290,6 +292,84 @@ static void chains_stay_short(void **state)
 	assert_chains_are_short(f);
 	assert_all_read(f);
 }
+
+/* ---- what becomes of it when the anchor goes */
+
+struct refetch {
+	struct fixture *f;
+	char anchor[400], backup[200]; /* files */
+	unsigned calls;
+};
+
+/* Only the anchor's own entry can be had again. */
+static int bring_anchor(void *arg, const struct entry *e)
+{
+	struct refetch *rf = arg;
+	char command[700];
+
+	rf->calls++;
+	if (strcmp(e->key, "v5") != 0)
+		return -ENOENT;
+	snprintf(command, sizeof(command), "cp %s %s", rf->backup, rf->anchor);
+	return system(command) == 0 ? 0 : -EIO;
+}
+
+/* The anchor's entry is looked at after those that need it. */
+static void a_repair_fetches_before_it_removes(void **state)
+{
+	struct refetch rf = { .f = *state };
+	const struct verify_options o = { .repair = true,
+					  .refetch = bring_anchor,
+					  .arg = &rf };
+	struct fixture *f = *state;
+	struct verify_result res;
+	char command[1100];
+
+	import_versions(f);
+	put_entry(f, "v5", "main", 1);
+	rest(f);
+	assert_anchor(f, "v2", "v5");
+	catalog_path(f, "catalogs", "v5", rf.anchor, sizeof(rf.anchor));
+	snprintf(rf.backup, sizeof(rf.backup), "%s/backup", f->dir);
+	snprintf(command, sizeof(command), "cp %s %s && echo x >%s", rf.anchor,
+		 rf.backup, rf.anchor);
+	assert_int_equal(system(command), 0);
+	reopen_store(f);
+	assert_int_equal(verify_run(f->store, &o, NULL, &res), 0);
+	assert_true(res.bad_entries >= 4);
+	assert_int_equal(rf.calls, res.bad_entries);
+	assert_int_equal(res.left, 0);
+	assert_all_read(f);
+}
+
+/* Who opens a tree that a collection is removing finds it gone, and not
+ * damaged. */
+static void what_is_being_removed_is_gone(void **state)
+{
+	struct fixture *f = *state;
+	struct digest anchor, d;
+	struct store_tree *t;
+
+	import_versions(f);
+	rest(f);
+	assert_anchor(f, "v2", "v1");
+	anchor = digest_of_key(f, "v1");
+	d = digest_of_key(f, "v2");
+	reopen_store(f);
+	assert_int_equal(store_collect_begin(f->store), 0);
+	assert_true(store_condemn_catalog(f->store, &anchor));
+	assert_true(store_condemn_catalog(f->store, &d));
+	assert_int_equal(store_unlink_condemned(f->store, f->store->catalogs_fd,
+						&anchor),
+			 1);
+	assert_int_equal(store_tree_open(f->store, &d, &t), -ENOENT);
+	assert_int_equal(store_tree_load(f->store, &d, &t), -ENOENT);
+	store_collect_end(f->store);
+	/* What is lost otherwise is damage. */
+	assert_int_equal(store_tree_open(f->store, &d, &t), -EBADMSG);
+}
+
+/* ---- more of what is folded */
 
 static void what_differs_is_the_next_anchor(void **state)
 {
@@ -637,6 +717,8 @@ int main(void)
 		TEST(what_is_open_stays),
 		TEST(the_newest_of_a_branch_stays),
 		TEST(chains_stay_short),
+		TEST(a_repair_fetches_before_it_removes),
+		TEST(what_is_being_removed_is_gone),
 		TEST(what_differs_is_the_next_anchor),
 		TEST(a_collection_keeps_anchors),
 		TEST(an_open_tree_keeps_its_anchor),
