@@ -24,6 +24,8 @@
 #define AGAIN_NS (60 * SECOND_NS) /* after one that did not help */
 #define SOON_NS (5 * SECOND_NS)	  /* the same, and the store has grown since */
 #define DAY_NS (INT64_C(86400) * SECOND_NS)
+#define REST_AGAIN_NS (5 * SECOND_NS)	 /* folding that failed, at first */
+#define REST_PAUSE_NS (3600 * SECOND_NS) /* and at most: it doubles */
 #define NICEST 19
 
 /* ioprio_set(2) has no wrapper: this thread, the idle class. */
@@ -43,9 +45,11 @@ struct keeper {
 	bool collecting;
 	bool grown, removed; /* since the thread looked */
 	bool rests;	     /* something may, since it folded */
-	int64_t request_ns;  /* the last one, monotonic */
-	int64_t again_ns;    /* not before, where the last did not help */
-	int64_t soon_ns;     /* the same where the store has grown since */
+	int64_t rest_ns;     /* not before, where folding has failed */
+	int64_t rest_pause_ns;
+	int64_t request_ns; /* the last one, monotonic */
+	int64_t again_ns;   /* not before, where the last did not help */
+	int64_t soon_ns;    /* the same where the store has grown since */
 };
 
 /* ---- collecting */
@@ -256,12 +260,30 @@ static void collect(struct keeper *k)
 	note_result(k, r, &res);
 }
 
+/* What has failed once may do so for long, as where there is no room. */
+static void note_rest(struct keeper *k, int r)
+{
+	LOCK_SCOPE(&k->lock);
+	int64_t pause = 2 * k->rest_pause_ns;
+
+	if (r == 0) {
+		k->rest_ns = k->rest_pause_ns = 0;
+		return;
+	}
+	k->rests = true;
+	k->rest_pause_ns = pause == 0		 ? REST_AGAIN_NS :
+			   pause < REST_PAUSE_NS ? pause :
+						   REST_PAUSE_NS;
+	k->rest_ns = clock_mono_ns() + k->rest_pause_ns;
+}
+
 static void rest(struct keeper *k)
 {
 	struct progress p = { .report = is_stopping, .arg = k };
 	struct rest_result res = { 0 };
 	int r = keeper_rest(k, &p, &res);
 
+	note_rest(k, r);
 	if (r < 0 && r != -ECANCELED)
 		log_warn(r, "folding what rests: broken off");
 	else if (r == 0 && res.catalogs > 0)
@@ -308,7 +330,7 @@ static bool wait_for_work(struct keeper *k, bool *ret_idle)
 	while (!k->stopping) {
 		int64_t now = clock_mono_ns(), wake = look;
 		int64_t quiet = k->request_ns + QUIET_NS;
-		bool later = k->removed || k->rests;
+		bool later = k->removed || (k->rests && now >= k->rest_ns);
 		bool due = k->grown || now >= look || (later && now >= quiet);
 		struct timespec ts;
 
@@ -321,10 +343,22 @@ static bool wait_for_work(struct keeper *k, bool *ret_idle)
 			wake = k->again_ns;
 		else if (later && quiet < look)
 			wake = quiet;
+		else if (k->rests && now < k->rest_ns && k->rest_ns < look)
+			wake = k->rest_ns;
 		ts = (struct timespec){ wake / SECOND_NS, wake % SECOND_NS };
 		pthread_cond_timedwait(&k->changed, &k->lock, &ts);
 	}
 	return false;
+}
+
+static bool take_rests(struct keeper *k)
+{
+	LOCK_SCOPE(&k->lock);
+	bool due = k->rests && clock_mono_ns() >= k->rest_ns;
+
+	if (due)
+		k->rests = false;
+	return due;
 }
 
 static bool take(struct keeper *k, bool *flag)
@@ -353,7 +387,7 @@ static void *keeper_main(void *arg)
 			forget_seen(k);
 		if (removed || due || is_over(k))
 			collect(k);
-		if (idle && take(k, &k->rests))
+		if (idle && take_rests(k))
 			rest(k);
 	}
 	return NULL;
