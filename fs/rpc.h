@@ -28,8 +28,9 @@ int rpc_runtime_open(void);
 
 /* Connects to / binds and listens at `name` in the runtime directory; works
  * for directories whose path is too long for sun_path. A descriptor, or
- * -ENOENT, -ECONNREFUSED (nobody listens). */
-int rpc_connect(int runtime_dirfd, const char *name);
+ * -ENOENT, -ECONNREFUSED (nobody listens), -EAGAIN: somebody listens, and did
+ * not accept anybody for `timeout_s` (0: as long as that takes). */
+int rpc_connect(int runtime_dirfd, const char *name, unsigned timeout_s);
 int rpc_listen(int runtime_dirfd, const char *name);
 
 /* A connection: a line reader and writer. */

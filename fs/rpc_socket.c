@@ -25,6 +25,7 @@
 #include "store/digest.h"
 
 #define BACKLOG 64
+#define ALIVE_S 1 /* who accepts nobody for so long is there all the same */
 
 /* A variable that holds an absolute path; the XDG specification has others
  * ignored. */
@@ -177,7 +178,18 @@ static int socket_address(int dirfd, const char *name, struct sockaddr_un *addr)
 	return n < 0 || (size_t)n >= sizeof(addr->sun_path) ? -ENAMETOOLONG : 0;
 }
 
-int rpc_connect(int runtime_dirfd, const char *name)
+/* What connect() waits for while the line of those who wait is full. */
+static int set_timeout(int fd, unsigned timeout_s)
+{
+	const struct timeval limit = { .tv_sec = timeout_s };
+
+	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) <
+			       0 ?
+		       -errno :
+		       0;
+}
+
+int rpc_connect(int runtime_dirfd, const char *name, unsigned timeout_s)
 {
 	_cleanup_close_ int fd = -1;
 	struct sockaddr_un addr;
@@ -188,10 +200,14 @@ int rpc_connect(int runtime_dirfd, const char *name)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
+	r = timeout_s ? set_timeout(fd, timeout_s) : 0;
+	if (r < 0)
+		return r;
 	while (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
 		if (errno != EINTR)
 			return -errno;
-	return steal_fd(&fd);
+	r = timeout_s ? set_timeout(fd, 0) : 0;
+	return r < 0 ? r : steal_fd(&fd);
 }
 
 static void unlock_dir(int *fd)
@@ -213,7 +229,7 @@ static int bind_fresh(int fd, int dirfd, const char *name)
 		return 0;
 	if (errno != EADDRINUSE)
 		return -errno;
-	other = rpc_connect(dirfd, name);
+	other = rpc_connect(dirfd, name, ALIVE_S);
 	if (other != -ECONNREFUSED && other != -ENOENT)
 		return -EADDRINUSE;
 	if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)

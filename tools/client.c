@@ -70,13 +70,13 @@ static int start_and_connect(int dirfd, const char *name, struct failure *f)
 		return failure_set(f, lock, EXIT_ERROR,
 				   "cannot lock the daemon's start: %s",
 				   strerror(-lock));
-	fd = rpc_connect(dirfd, name); /* someone else may have */
+	fd = rpc_connect(dirfd, name, 0); /* someone else may have */
 	if (!nobody_answers(fd))
 		return fd;
 	r = spawn_daemon(f);
 	if (r < 0)
 		return r;
-	return rpc_connect(dirfd, name);
+	return rpc_connect(dirfd, name, 0);
 }
 
 /* A connected socket. Where the result is negative, the failure may have
@@ -93,7 +93,7 @@ static int reach(bool start, struct failure *f)
 	dirfd = rpc_runtime_open();
 	if (dirfd < 0)
 		return dirfd;
-	fd = rpc_connect(dirfd, name);
+	fd = rpc_connect(dirfd, name, 0);
 	if (start && nobody_answers(fd))
 		return start_and_connect(dirfd, name, f);
 	return fd;

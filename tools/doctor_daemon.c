@@ -21,6 +21,7 @@
 #include "store/base/io.h"
 
 #define ANSWER_S 5
+#define ALIVE_S 1
 #define OWNER_MAX 32
 
 /* --- asking --- */
@@ -77,7 +78,7 @@ static int ask_daemon(json_t **ret_status)
 		return -ENOMEM;
 	if (dirfd < 0)
 		return dirfd;
-	fd = rpc_connect(dirfd, name);
+	fd = rpc_connect(dirfd, name, ANSWER_S);
 	return fd < 0 ? fd : ask(fd, ret_status);
 }
 
@@ -229,7 +230,7 @@ static bool check_socket(struct doctor *d, int dirfd, const char *name)
 
 	if (flock(dirfd, LOCK_EX | LOCK_NB) < 0)
 		return false;
-	fd = rpc_connect(dirfd, name);
+	fd = rpc_connect(dirfd, name, ALIVE_S);
 	if (fd != -ECONNREFUSED) {
 		flock(dirfd, LOCK_UN);
 		return false;

@@ -457,22 +457,50 @@ static void test_socket(void **state)
 
 	(void)state;
 	assert_true(dir >= 0);
-	assert_int_equal(rpc_connect(dir, "s.sock"), -ENOENT);
+	assert_int_equal(rpc_connect(dir, "s.sock", 0), -ENOENT);
 	listener = rpc_listen(dir, "s.sock");
 	assert_true(listener >= 0);
 	assert_int_equal(fstatat(dir, "s.sock", &st, 0), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_int_equal(rpc_listen(dir, "s.sock"), -EADDRINUSE);
-	client = rpc_connect(dir, "s.sock");
+	client = rpc_connect(dir, "s.sock", 0);
 	assert_true(client >= 0);
 	served = accept(listener, NULL, NULL); /* the refused one's probe */
 	assert_true(served >= 0);
 
 	/* A dead daemon's socket is replaced. */
 	close(listener);
-	assert_int_equal(rpc_connect(dir, "s.sock"), -ECONNREFUSED);
+	assert_int_equal(rpc_connect(dir, "s.sock", 0), -ECONNREFUSED);
 	again = rpc_listen(dir, "s.sock");
 	assert_true(again >= 0);
+}
+
+/* Who listens and accepts nobody, whose line is full, is there all the same; it
+ * is told within a while, and nobody waits longer with the directory's lock. */
+static void test_full_line(void **state)
+{
+	_cleanup_close_ int dir = rpc_runtime_open();
+	_cleanup_close_ int listener = -1, again = -1;
+	struct timeval none = { 0, 0 }, got = { 1, 1 };
+	socklen_t len = sizeof(got);
+	int waiting[256], n = 0;
+
+	(void)state;
+	assert_true(dir >= 0);
+	listener = rpc_listen(dir, "s.sock");
+	assert_true(listener >= 0);
+	do
+		waiting[n] = rpc_connect(dir, "s.sock", 1);
+	while (waiting[n] >= 0 && ++n < 256);
+	assert_in_range(n, 1, 255);
+	assert_int_equal(waiting[n], -EAGAIN);
+	assert_int_equal(rpc_listen(dir, "s.sock"), -EADDRINUSE);
+	/* The limit is of connecting only. */
+	assert_int_equal(
+		getsockopt(waiting[0], SOL_SOCKET, SO_SNDTIMEO, &got, &len), 0);
+	assert_memory_equal(&got, &none, sizeof(got));
+	while (n > 0)
+		close(waiting[--n]);
 }
 
 static void test_runtime_dir_of_others(void **state)
@@ -543,6 +571,8 @@ int main(void)
 		cmocka_unit_test(test_text_every_pair),
 		cmocka_unit_test(test_text_refused),
 		cmocka_unit_test_setup_teardown(test_socket, deep_setup,
+						deep_teardown),
+		cmocka_unit_test_setup_teardown(test_full_line, deep_setup,
 						deep_teardown),
 		cmocka_unit_test_setup_teardown(test_runtime_dir_of_others,
 						deep_setup, deep_teardown),
