@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * larder umount: ends a mount; changes in it are kept unless discarded. With
- * --force, without the daemon, which may be what hangs: it is taken from its
- * directory first, and then its connection is ended, so that whoever waits in
- * it goes on with an error. The daemon sees the end, and keeps the changes.
+ * --force, without the daemon, which may be what hangs: what ends its connection
+ * is opened, it is taken from its directory, and then the connection is ended, so
+ * that whoever waits in it goes on with an error. The daemon sees the end, and
+ * keeps the changes.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "client.h"
 #include "cmd.h"
@@ -29,6 +29,7 @@ static void say_detached(const char *dir, int err)
 static int force(const struct args *args, const char *dir)
 {
 	_cleanup_stuck_ struct stuck_mounts list;
+	_cleanup_close_ int fd = -1;
 	const struct stuck_mount *m;
 	struct failure f;
 	int r = stuck_list(&list);
@@ -42,11 +43,11 @@ static int force(const struct args *args, const char *dir)
 	if (!m)
 		return out_error(EXIT_ERROR, "%s is no mount of Larder",
 				 args->operands[0]);
+	fd = stuck_open_abort(m);
 	if (stuck_detach(m, &f) < 0)
 		return out_failure(&f);
-	r = stuck_abort(m);
-	/* Nobody was in it, so it has ended already. */
-	if (r == -ENOENT && access(STUCK_CONNECTIONS, F_OK) == 0)
+	r = fd < 0 ? fd : stuck_abort(fd);
+	if (r == -ENODEV)
 		r = 0;
 	if (r < 0)
 		say_detached(args->operands[0], r);

@@ -165,18 +165,30 @@ int stuck_detach(const struct stuck_mount *m, struct failure *f)
 			   error ? error : strerror(-r));
 }
 
-int stuck_abort(const struct stuck_mount *m)
+/* The mount is looked for again, now that the file is open: if it is still
+ * there, the file is its. */
+int stuck_open_abort(const struct stuck_mount *m)
 {
 	const char *minor = strchr(m->dev, ':');
 	_cleanup_free_ char *path =
 		minor ? io_path(STUCK_CONNECTIONS "/%s/abort", minor + 1) :
 			NULL;
+	struct top top = { .path = m->path };
 	_cleanup_close_ int fd = -1;
+	int r;
 
 	if (!path)
 		return -ENOMEM;
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == EPERM ? -EACCES : -errno;
+	r = mountinfo_each(keep_last, &top);
+	if (r < 0)
+		return r;
+	return strcmp(top.dev, m->dev) == 0 ? steal_fd(&fd) : -ENODEV;
+}
+
+int stuck_abort(int fd)
+{
 	return io_write(fd, "1", 1);
 }

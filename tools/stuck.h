@@ -42,9 +42,14 @@ enum stuck_state stuck_look(const struct stuck_mount *m);
 /* Takes it from its directory, also while it is in use. */
 int stuck_detach(const struct stuck_mount *m, struct failure *ret_failure);
 
-/* Ends the connection: every call that waits in it fails. -ENOENT where
- * /sys/fs/fuse/connections is not mounted, -EACCES. */
-int stuck_abort(const struct stuck_mount *m);
+/*
+ * What ends the connection, to be opened before the mount is detached: numbers
+ * of connections are used again. A descriptor, or -ENOENT where
+ * /sys/fs/fuse/connections is not mounted, -EACCES; and what the descriptor does:
+ * every call that waits in it fails. -ENODEV: it has ended already.
+ */
+int stuck_open_abort(const struct stuck_mount *m);
+int stuck_abort(int fd);
 
 #define _cleanup_stuck_ __attribute__((cleanup(stuck_release)))
 
