@@ -46,6 +46,7 @@ struct control_method {
 
 extern const struct control_method control_store_methods[];
 extern const struct control_method control_gc_methods[];
+extern const struct control_method control_gc_remote_methods[];
 extern const struct control_method control_verify_methods[];
 extern const struct control_method control_lookup_methods[];
 extern const struct control_method control_mount_methods[];

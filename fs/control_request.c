@@ -16,13 +16,14 @@
 static const struct control_method *find_method(const char *name)
 {
 	static const struct control_method *const tables[] = {
-		control_store_methods,	control_lookup_methods,
-		control_mount_methods,	control_roots_methods,
-		control_run_methods,	control_plain_methods,
-		control_change_methods, control_unused_methods,
-		control_daemon_methods, control_gc_methods,
-		control_verify_methods, control_remote_methods,
-		control_lazy_methods,	control_trace_methods,
+		control_store_methods,	   control_lookup_methods,
+		control_mount_methods,	   control_roots_methods,
+		control_run_methods,	   control_plain_methods,
+		control_change_methods,	   control_unused_methods,
+		control_daemon_methods,	   control_gc_methods,
+		control_verify_methods,	   control_remote_methods,
+		control_lazy_methods,	   control_trace_methods,
+		control_gc_remote_methods,
 	};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* larder gc: brings the store within its limits, or says what that would do. */
+/* larder gc: brings the store within its limits, or says what that would do; and
+ * collects a remote tier. */
 #include <stdio.h>
 
 #include "client.h"
 #include "cmd.h"
 #include "format.h"
+#include "gc_remote.h"
 #include "out.h"
 #include "store/base/clock.h"
 
@@ -73,9 +75,22 @@ static void say_totals(const json_t *result)
 static int run(const struct args *args)
 {
 	_cleanup_json_ json_t *result = NULL;
-	json_t *params = client_params(args);
+	const char *remote = gc_remote_option(args);
+	json_t *params;
 	int r;
 
+	if (args->remote)
+		return gc_remote(args);
+	if (remote)
+		return out_error(
+			EXIT_USAGE,
+			args->count > 0 ?
+				"a tier is collected with --%s" :
+				"--%s is for remote tiers; the store's "
+				"own limits are in config.yml "
+				"(larder-config(5))",
+			remote);
+	params = client_params(args);
 	json_object_set_new(params, "dry_run", json_boolean(args->dry_run));
 	json_object_set_new(params, "progress", json_true());
 	r = client_request("gc", params, NULL, 0, &result);
@@ -92,13 +107,25 @@ static int run(const struct args *args)
 static const struct option_def options[] = {
 	{ "dry-run", 'n', OPTION_FLAG, NULL, offsetof(struct args, dry_run),
 	  "Only say what would be removed." },
+	{ "remote", 0, OPTION_FLAG, NULL, offsetof(struct args, remote),
+	  "Collect a remote tier, and not the store." },
+	{ "keep-days", 0, OPTION_VALUE, "N", offsetof(struct args, keep_days),
+	  "Of a tier: keep the entries of the last N days." },
+	{ "keep-last", 0, OPTION_VALUE, "N", offsetof(struct args, keep_last),
+	  "Of a tier: keep the newest N entries of each name and branch." },
+	{ "max-size", 0, OPTION_VALUE, "SIZE", offsetof(struct args, max_size),
+	  "Of a tier: keep the newest other entries as long as all takes no "
+	  "more: bytes, or 500M, 20G, 1T." },
+	{ "grace", 0, OPTION_VALUE, "SECONDS", offsetof(struct args, grace),
+	  "Of a tier: what is younger stays in any case. A day, unless given." },
 	OPTION_END
 };
 
 const struct command cmd_gc = {
 	.name = "gc",
 	.summary = "bring the store within its limits",
-	.synopsis = "[--dry-run]",
+	.synopsis = "[--dry-run]\n--remote [TIER] [--dry-run] [--keep-days N] "
+		    "[--keep-last N] [--max-size SIZE] [--grace SECONDS]",
 	.description =
 		"Removes what no entry needs any more and, where the store is "
 		"over its limits (store.max-size, store.max-objects and "
@@ -111,11 +138,27 @@ const struct command cmd_gc = {
 		"\n"
 		"The daemon does the same by itself, when the store is over a "
 		"limit and when nobody uses it. Limits that were changed in a "
-		"file count for the next daemon.",
+		"file count for the next daemon.\n"
+		"\n"
+		"With --remote, removes from the namespace in TIER (or in the "
+		"only remote tier that may be written to) what no entry there "
+		"needs any more. Which entries stay there is told by the "
+		"options: without any, all do; with --keep-days or --keep-last, "
+		"those, and those that are pinned on this machine or younger "
+		"than the grace time. Others may push to the tier meanwhile. A "
+		"web server cannot be collected, since it cannot list: collect "
+		"the directory behind it.",
 	.manual = "Mounting, committing, materializing, exporting and reading "
 		  "is using. Packs of which more than half is needed no more "
 		  "are written anew. With --dry-run, it only says what would "
-		  "go.",
+		  "go.\n"
+		  "\n"
+		  "How old something is in a tier, is told by the tier's "
+		  "clock. A mount elsewhere that has not fetched all of an "
+		  "entry that goes cannot read the rest any more. Older "
+		  "versions of Larder that push to the tier are protected by "
+		  "the grace time only.",
 	.options = options,
+	.operands_max = 1,
 	.run = run,
 };

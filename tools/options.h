@@ -28,6 +28,7 @@ struct args {
 	const char *format, *compressor, *block_size, *textfile, *sort;
 	unsigned for_s, interval_s, rounds;
 	const char *tiers, *to, *from;
+	const char *keep_days, *keep_last, *max_size, *grace;
 	struct strings paths, files, presets, restore_prefixes;
 	struct strings names; /* operands in front of `--` */
 	bool always, empty, resume, lazy, discard, force, explain, reread,

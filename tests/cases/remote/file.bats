@@ -180,3 +180,74 @@ failed_once() {
 	on two "$LARDER" materialize web@k1 copy
 	same_tree tree copy
 }
+
+# aged DAYS: everything in the share becomes so much older.
+aged() {
+	find "$share" -type f -exec sh -c 'for f; do
+		touch -d "$(date -d "@$(stat -c %Y "$f")") - $0 days" "$f"
+	done' "$1" {} +
+}
+
+packs() {
+	find "$share/v1/local/default/packs" -type f | wc -l
+}
+
+@test "gc --remote removes old entries and what they needed, and no more" {
+	need jq
+	for key in k1 k2 k3; do
+		head -c 100000 /dev/urandom >tree/own
+		on one "$LARDER" import tree --name web --key "$key" --wait
+		cp -a tree "$key"
+		aged 3
+	done
+	[ "$(packs)" -eq 3 ]
+	on one "$LARDER" pin web@k1
+	on one "$LARDER" gc --remote --keep-days 5 --dry-run --json >out
+	[ "$(jq -r '.tier, .removed[].key' out | xargs)" = "share k2" ]
+	[ "$(packs)" -eq 3 ]
+	run on one "$LARDER" gc --remote share --keep-days 5
+	[ "$status" -eq 0 ]
+	[[ $output == *k2*old* ]]
+	[[ $output == *"share: 1 of 3 entries"* ]]
+	[ "$(packs)" -eq 2 ]
+	# Pins are this machine's.
+	on two "$LARDER" gc --remote --keep-last 1 --json >out
+	[ "$(jq -r '.removed[].key' out)" = k1 ]
+	# The others build on what k1 brought.
+	[ "$(jq .removed_packs,.removed_trees out | xargs)" = "0 1" ]
+	[ "$(packs)" -eq 2 ]
+	on two "$LARDER" pull web@latest
+	on two "$LARDER" materialize web@k3 copy --tiers local:rw
+	same_tree k3 copy
+	[ -z "$(find "$share" -path '*/gc/*' -type f)" ]
+	[ -z "$(find "$share" -path '*/holds/*' -type f)" ]
+	# What was removed can be put again, from where it still is.
+	on one "$LARDER" push web@k2
+	on two "$LARDER" materialize web@k2 again
+	same_tree k2 again
+}
+
+@test "gc --remote says what it cannot do" {
+	on one "$LARDER" import tree --name web --key k1 --wait
+	run on one "$LARDER" gc --remote other
+	[ "$status" -eq 2 ]
+	[[ $output == *"no remote tier other to write to"* ]]
+	run on one "$LARDER" gc --remote --tiers share:r
+	[ "$status" -eq 2 ]
+	run on one "$LARDER" gc --remote --keep-days 0
+	[ "$status" -eq 2 ]
+	run on one "$LARDER" gc --remote --max-size 10%
+	[ "$status" -eq 2 ]
+	run on one "$LARDER" gc --keep-last 3
+	[ "$status" -eq 2 ]
+	[[ $output == *"for remote tiers"* ]]
+	run on one "$LARDER" gc share
+	[ "$status" -eq 2 ]
+	mkdir -p "$share/v1/local/default/gc/collectors"
+	touch "$share/v1/local/default/gc/collectors/abc"
+	run on one "$LARDER" gc --remote
+	[ "$status" -eq 8 ]
+	[[ $output == *"another collection"* ]]
+	aged 1
+	on one "$LARDER" gc --remote
+}

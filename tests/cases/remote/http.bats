@@ -99,6 +99,10 @@ peak_of() {
 	run on one "$LARDER" list --remote --tiers "http://127.0.0.1:$port:r"
 	[ "$status" -eq 6 ]
 	[[ $output == *"cannot be listed"* ]]
+	run on one "$LARDER" gc --remote --tiers "http://127.0.0.1:$port:rw"
+	[ "$status" -eq 1 ]
+	[[ $output == *"cannot be collected from here"* ]]
+	[ ! -e "$web/root/v1" ]
 }
 
 @test "the layout of Bazel-style servers" {

@@ -38,6 +38,18 @@ teardown() {
 	on two "$LARDER" pull --from "$url" web@latest
 	on two "$LARDER" materialize web@k1 copy
 	same_tree tree copy
+	on one "$LARDER" gc --remote --tiers "$url:rw" --json >out
+	[ "$(jq -r '.waiting, .removed_bytes, .objects' out | xargs)" = "0 0 2" ]
+	head -c 100000 /dev/urandom >tree/more
+	on one "$LARDER" import tree --name web --key k9
+	on one "$LARDER" push --to "$url" web@k9
+	on one "$LARDER" rm --remote --tiers "$url:rw" web@k9
+	on one "$LARDER" gc --remote --tiers "$url:rw" --json >out
+	[ "$(jq .waiting out)" -eq 2 ]
+	on one "$LARDER" gc --remote --tiers "$url:rw" --grace 0 --json >out
+	[ "$(jq .removed_packs,.removed_trees out | xargs)" = "1 1" ]
+	rm tree/more
+	on five "$LARDER" pull --from "$url" web@k1
 	run on two "$LARDER" pull --from "$url" web@k2
 	[ "$status" -eq 3 ]
 
