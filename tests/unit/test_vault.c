@@ -27,6 +27,10 @@
 #include "fs/vault.h"
 #include "store/base/cleanup.h"
 
+/* An owner, by one byte. */
+#define TOO_LONG \
+	"0123456789012345678901234567890123456789012345678901234567890123"
+
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 struct keeper {
@@ -262,8 +266,8 @@ static void nothing_else_is_believed(void **state)
 		"{\"lists\":{},\"owners\":{\"mount 1\":0}}",
 		"{\"lists\":[[]],\"owners\":{\"\":0}}",
 		"{\"lists\":[[]],\"owners\":{\"mount 1\":0,\"mount 1\":0}}",
-		"{\"lists\":[[]],\"owners\":{\"mount 1\":0,\"01234567890123456"
-		"789012345678901234567890123456789012345678901234567890\":0}}",
+		"{\"lists\":[[]],\"owners\":{\"mount 1\":0,\"" TOO_LONG
+		"\":0}}",
 	};
 	struct keeper *k = *state;
 	struct vault *v;
