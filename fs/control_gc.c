@@ -39,18 +39,41 @@ static void add_removed(void *arg, const struct entry *e, int64_t used_ns,
 	json_array_append_new(arg, j);
 }
 
-static json_t *gc_json(const struct gc_result *res,
-		       const struct rest_result *rested, json_t *removed,
-		       bool dry_run)
+/* What is done before the collection. */
+struct before {
+	bool repack;
+	struct repack_result repacked;
+	struct rest_result rested;
+	uint64_t bytes; /* of the store, before all of it */
+};
+
+static json_t *repacked_json(const struct before *before)
+{
+	const struct repack_result *r = &before->repacked;
+
+	if (!before->repack)
+		return json_null();
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "packs",
+			 (json_int_t)r->packs, "before_bytes",
+			 (json_int_t)r->before_bytes, "after_bytes",
+			 (json_int_t)r->after_bytes, "in_use",
+			 (json_int_t)r->in_use, "sent", (json_int_t)r->sent,
+			 "no_gain", (json_int_t)r->no_gain);
+}
+
+static json_t *gc_json(const struct gc_result *res, const struct before *before,
+		       json_t *removed, bool dry_run)
 {
 	return json_pack(
-		"{s:b, s:I, s:I, s:O, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
+		"{s:b, s:I, s:I, s:O, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o, "
+		"s:o}",
 		"dry_run", dry_run, "entries", (json_int_t)res->entries,
 		"protected", (json_int_t)res->kept_entries, "removed", removed,
 		"removed_packs", (json_int_t)res->removed_packs,
 		"rewritten_packs", (json_int_t)res->rewritten_packs,
 		"removed_catalogs", (json_int_t)res->removed_catalogs,
-		"folded_catalogs", (json_int_t)rested->catalogs, "unreadable",
+		"folded_catalogs", (json_int_t)before->rested.catalogs,
+		"repacked", repacked_json(before), "unreadable",
 		(json_int_t)res->unreadable, "limit_bytes",
 		control_limit_json(&res->before), "before",
 		usage_json(&res->before), "after", usage_json(&res->after));
@@ -65,23 +88,52 @@ int control_fail_newer(struct control_call *call, int err, const char *what)
 			   "version of Larder; use that one");
 }
 
+/* Where these have no room, collecting makes some. */
+static bool may_go_on(int r)
+{
+	return r == 0 || r == -ENOSPC || r == -EDQUOT;
+}
+
+/* What repacking leaves is folded, and its garbage collected, behind it. */
+static int prepare(struct control_call *call, struct before *b)
+{
+	struct keeper *k = call->config->keeper;
+	struct gc_usage u;
+	int r = keeper_usage(k, &u);
+
+	if (r < 0)
+		return r;
+	b->bytes = u.bytes;
+	if (b->repack)
+		r = keeper_repack(k, control_progress(call), &b->repacked);
+	return may_go_on(r) ?
+		       keeper_rest(k, control_progress(call), &b->rested) :
+		       r;
+}
+
 static int method_gc(struct control_call *call, json_t **ret_result)
 {
 	_cleanup_json_ json_t *removed = json_array();
 	bool dry_run = control_flag(call, "dry_run");
+	struct before before = { .repack = control_flag(call, "repack") };
 	struct keeper *k = call->config->keeper;
-	struct rest_result rested = { 0 };
 	struct gc_result res;
-	int r = dry_run ? 0 : keeper_rest(k, control_progress(call), &rested);
+	int r = 0;
 
-	/* Where folding has no room, collecting makes some. */
-	if (r == 0 || r == -ENOSPC || r == -EDQUOT)
+	if (dry_run && before.repack)
+		return mounts_fail(&call->err, -EINVAL, 2,
+				   "what repacking would give is not known "
+				   "before; leave --dry-run or --repack out");
+	if (!dry_run)
+		r = prepare(call, &before);
+	if (may_go_on(r))
 		r = keeper_collect(k, dry_run, control_progress(call),
 				   add_removed, removed, &res);
 	if (r < 0)
 		return control_fail_newer(call, r, "collecting");
-	res.before.bytes += rested.before_bytes - rested.after_bytes;
-	*ret_result = gc_json(&res, &rested, removed, dry_run);
+	if (!dry_run)
+		res.before.bytes = before.bytes;
+	*ret_result = gc_json(&res, &before, removed, dry_run);
 	return 0;
 }
 

@@ -23,6 +23,8 @@
 #define QUIET_NS (5 * SECOND_NS)  /* without requests: idle */
 #define AGAIN_NS (60 * SECOND_NS) /* after one that did not help */
 #define SOON_NS (5 * SECOND_NS)	  /* the same, and the store has grown since */
+#define REPACK_QUIET_NS (60 * SECOND_NS)  /* it takes a processor for long */
+#define REPACK_AGAIN_NS (600 * SECOND_NS) /* what was open may be closed */
 #define DAY_NS (INT64_C(86400) * SECOND_NS)
 #define REST_AGAIN_NS (5 * SECOND_NS)	 /* folding that failed, at first */
 #define REST_PAUSE_NS (3600 * SECOND_NS) /* and at most: it doubles */
@@ -43,13 +45,17 @@ struct keeper {
 	bool started, stopping;
 	struct store_growth growth; /* constant */
 	bool collecting;
+	unsigned waiting;    /* who want to collect */
 	bool grown, removed; /* since the thread looked */
 	bool rests;	     /* something may, since it folded */
 	int64_t rest_ns;     /* not before, where folding has failed */
 	int64_t rest_pause_ns;
-	int64_t request_ns; /* the last one, monotonic */
-	int64_t again_ns;   /* not before, where the last did not help */
-	int64_t soon_ns;    /* the same where the store has grown since */
+	bool packs;	     /* some may be compressed better */
+	int64_t repack_ns;   /* not before */
+	int64_t repacked_ns; /* since when it does so */
+	int64_t request_ns;  /* the last one, monotonic */
+	int64_t again_ns;    /* not before, where the last did not help */
+	int64_t soon_ns;     /* the same where the store has grown since */
 };
 
 /* ---- collecting */
@@ -113,8 +119,10 @@ static int begin(struct keeper *k)
 {
 	LOCK_SCOPE(&k->lock);
 
+	k->waiting++;
 	while (k->collecting && !k->stopping)
 		pthread_cond_wait(&k->changed, &k->lock);
+	k->waiting--;
 	if (k->stopping)
 		return -ECANCELED;
 	k->collecting = true;
@@ -174,6 +182,20 @@ int keeper_rest(struct keeper *k, struct progress *progress,
 	if (r < 0)
 		return r;
 	r = rest_run(k->store, progress, ret_result);
+	end(k);
+	return r;
+}
+
+int keeper_repack(struct keeper *k, struct progress *progress,
+		  struct repack_result *ret_result)
+{
+	struct collection c = { .keeper = k };
+	const struct repack_options o = { .holds = holds, .arg = &c };
+	int r = begin(k);
+
+	if (r < 0)
+		return r;
+	r = repack_run(k->store, &o, progress, ret_result);
 	end(k);
 	return r;
 }
@@ -296,6 +318,58 @@ static void rest(struct keeper *k)
 			 (unsigned long long)res.before_bytes >> 10);
 }
 
+/* Somebody asks for something, or waits for this to end. */
+static int is_wanted(void *arg, const char *phase, uint64_t done_files,
+		     uint64_t all_files, uint64_t done_bytes,
+		     uint64_t all_bytes)
+{
+	struct keeper *k = arg;
+	LOCK_SCOPE(&k->lock);
+
+	(void)phase;
+	(void)done_files;
+	(void)all_files;
+	(void)done_bytes;
+	(void)all_bytes;
+	return k->stopping || k->waiting > 0 || k->request_ns > k->repacked_ns ?
+		       -ECANCELED :
+		       0;
+}
+
+static bool repack_is_due(struct keeper *k)
+{
+	int64_t now = clock_mono_ns();
+	LOCK_SCOPE(&k->lock);
+
+	if (!k->limits.repack || !k->packs || now < k->repack_ns ||
+	    now - k->request_ns < REPACK_QUIET_NS)
+		return false;
+	k->packs = false;
+	k->repacked_ns = now;
+	return true;
+}
+
+/* The old packs are garbage then, and placements are plain again. */
+static void repack(struct keeper *k)
+{
+	struct progress p = { .report = is_wanted, .arg = k };
+	struct repack_result res = { 0 };
+	int r = keeper_repack(k, &p, &res);
+	LOCK_SCOPE(&k->lock);
+
+	if (r < 0 && r != -ECANCELED)
+		log_warn(r, "compressing packs better: broken off");
+	if (res.packs > 0)
+		log_info("%llu packs compressed better: %llu MiB are %llu now",
+			 (unsigned long long)res.packs,
+			 (unsigned long long)res.before_bytes >> 20,
+			 (unsigned long long)res.after_bytes >> 20);
+	if (res.packs > 0)
+		k->removed = k->rests = true;
+	k->packs |= r < 0 || res.in_use > 0;
+	k->repack_ns = clock_mono_ns() + REPACK_AGAIN_NS;
+}
+
 static bool is_over(struct keeper *k)
 {
 	struct gc_usage u;
@@ -389,6 +463,8 @@ static void *keeper_main(void *arg)
 			collect(k);
 		if (idle && take_rests(k))
 			rest(k);
+		if (repack_is_due(k))
+			repack(k);
 	}
 	return NULL;
 }
@@ -414,7 +490,7 @@ int keeper_start(struct store *store, struct mounts *mounts,
 	k->mounts = mounts;
 	k->limits = *limits;
 	/* Since whenever it was looked at. */
-	k->grown = k->rests = true;
+	k->grown = k->rests = k->packs = true;
 	k->request_ns = clock_mono_ns();
 	pthread_mutex_init(&k->lock, NULL);
 	pthread_condattr_init(&attr);
@@ -469,7 +545,7 @@ void keeper_note_growth(struct keeper *k)
 {
 	LOCK_SCOPE(&k->lock);
 
-	k->grown = k->rests = true;
+	k->grown = k->rests = k->packs = true;
 	if (k->soon_ns < k->again_ns)
 		k->again_ns = k->soon_ns;
 	pthread_cond_broadcast(&k->changed);

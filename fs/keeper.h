@@ -4,7 +4,9 @@
  * the lowest priority. It collects (store/gc.h) where the store is over a limit
  * when something was added, and otherwise once a day, and after entries were
  * removed, when nobody asks for anything. Then it also folds what rests
- * (store/rest.h). Commands have it do both at once.
+ * (store/rest.h), and, when that has been so for a minute, compresses packs
+ * better (store/repack.h), as long as nobody asks for anything. Commands have it
+ * do all of it at once.
  *
  * The limits come from the environment that the daemon was started with, which
  * the command fills from its configuration (larder-config(5)).
@@ -16,6 +18,7 @@
 #include <stdint.h>
 
 #include "store/gc.h"
+#include "store/repack.h"
 #include "store/rest.h"
 #include "store/verify.h"
 
@@ -31,11 +34,13 @@ struct keeper_limits {
 	struct keeper_size max_size, min_free; /* 0: none */
 	uint64_t max_objects;
 	int64_t grace_ns;
+	bool repack; /* in idle time */
 };
 
 #define KEEPER_MAX_SIZE "10%"
 #define KEEPER_MIN_FREE "2%"
 #define KEEPER_GRACE "3600" /* seconds, GC_GRACE_NS */
+#define KEEPER_REPACK "idle"
 
 /* "500M", "20G" (powers of 1024; K, M, G, T), "10%", "none". -EINVAL. */
 int keeper_size_parse(const char *text, struct keeper_size *ret_size);
@@ -43,8 +48,11 @@ int keeper_size_parse(const char *text, struct keeper_size *ret_size);
 /* "100000" or "none"; -EINVAL. */
 int keeper_number_parse(const char *text, uint64_t *ret_number);
 
-/* From LARDER_STORE_MAX_SIZE, _MAX_OBJECTS, _MIN_FREE and _GRACE (seconds);
- * what is missing or wrong (said) is as by default. */
+/* "idle" or "off"; -EINVAL. */
+int keeper_repack_parse(const char *text, bool *ret_idle);
+
+/* From LARDER_STORE_MAX_SIZE, _MAX_OBJECTS, _MIN_FREE, _GRACE (seconds) and
+ * _REPACK; what is missing or wrong (said) is as by default. */
 void keeper_limits_read(struct keeper_limits *ret_limits);
 
 struct keeper;
@@ -75,6 +83,10 @@ int keeper_collect(struct keeper *k, bool dry_run, struct progress *progress,
 /* Folds what rests, likewise. */
 int keeper_rest(struct keeper *k, struct progress *progress,
 		struct rest_result *ret_result);
+
+/* Compresses packs better, likewise. *ret_result as of repack_run(). */
+int keeper_repack(struct keeper *k, struct progress *progress,
+		  struct repack_result *ret_result);
 
 /* A verification on the caller's thread, while there is no collection. */
 int keeper_verify(struct keeper *k, const struct verify_options *options,

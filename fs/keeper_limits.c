@@ -74,6 +74,14 @@ int keeper_number_parse(const char *text, uint64_t *ret_number)
 	return 0;
 }
 
+int keeper_repack_parse(const char *text, bool *ret_idle)
+{
+	if (strcmp(text, "idle") != 0 && strcmp(text, "off") != 0)
+		return -EINVAL;
+	*ret_idle = *text == 'i';
+	return 0;
+}
+
 static void read_size(const char *variable, const char *standard,
 		      struct keeper_size *ret_size)
 {
@@ -101,6 +109,19 @@ static uint64_t read_number(const char *variable, uint64_t standard)
 	return standard;
 }
 
+static bool read_repack(void)
+{
+	const char *text = getenv("LARDER_STORE_REPACK");
+	bool idle = true;
+
+	if (text && *text && keeper_repack_parse(text, &idle) < 0)
+		log_warn(0,
+			 "LARDER_STORE_REPACK=%s is neither idle nor off; it "
+			 "is %s",
+			 text, KEEPER_REPACK);
+	return idle;
+}
+
 void keeper_limits_read(struct keeper_limits *ret_limits)
 {
 	uint64_t grace =
@@ -114,4 +135,5 @@ void keeper_limits_read(struct keeper_limits *ret_limits)
 	if (grace > GRACE_MAX_S)
 		grace = GRACE_MAX_S;
 	ret_limits->grace_ns = (int64_t)grace * SECOND_NS;
+	ret_limits->repack = read_repack();
 }

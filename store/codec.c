@@ -83,19 +83,10 @@ static int samples_suffice(const size_t *sizes, unsigned n)
 	return total >= TRAIN_BYTES_MIN;
 }
 
-int codec_dict_train(const void *samples, const size_t *sizes, unsigned n,
-		     size_t max, uint8_t **ret_dict, size_t *ret_len)
+static int train(ZDICT_fastCover_params_t params, const void *samples,
+		 const size_t *sizes, unsigned n, size_t max,
+		 uint8_t **ret_dict, size_t *ret_len)
 {
-	/* Fixed, since searching for the best takes tens of seconds; these
-	 * came out best on a node_modules of those that train on 8 MiB in
-	 * about 100 ms. */
-	ZDICT_fastCover_params_t params = {
-		.k = 512,
-		.d = 8,
-		.f = 20,
-		.accel = 8,
-		.zParams.compressionLevel = CODEC_LEVEL_DEFAULT,
-	};
 	_cleanup_free_ uint8_t *dict = NULL;
 	size_t len;
 
@@ -116,6 +107,39 @@ int codec_dict_train(const void *samples, const size_t *sizes, unsigned n,
 	*ret_dict = steal_ptr(&dict);
 	*ret_len = len;
 	return 0;
+}
+
+int codec_dict_train(const void *samples, const size_t *sizes, unsigned n,
+		     size_t max, uint8_t **ret_dict, size_t *ret_len)
+{
+	/* Fixed, since searching for the best takes tens of seconds; these
+	 * came out best on a node_modules of those that train on 8 MiB in
+	 * about 100 ms. */
+	const ZDICT_fastCover_params_t params = {
+		.k = 512,
+		.d = 8,
+		.f = 20,
+		.accel = 8,
+		.zParams.compressionLevel = CODEC_LEVEL_DEFAULT,
+	};
+
+	return train(params, samples, sizes, n, max, ret_dict, ret_len);
+}
+
+int codec_dict_train_well(const void *samples, const size_t *sizes, unsigned n,
+			  int level, size_t max, uint8_t **ret_dict,
+			  size_t *ret_len)
+{
+	const ZDICT_fastCover_params_t params = {
+		.k = 200,
+		.d = 8,
+		.f = 20,
+		.accel = 1,
+		.splitPoint = 1.0, /* nothing is tried, so all may be used */
+		.zParams.compressionLevel = level,
+	};
+
+	return train(params, samples, sizes, n, max, ret_dict, ret_len);
 }
 
 int codec_dict_new(const void *data, size_t len, int level,

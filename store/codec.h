@@ -18,6 +18,7 @@ struct codec_ctx;
 struct codec_dict;
 
 #define CODEC_LEVEL_DEFAULT 3
+#define CODEC_LEVEL_HIGH 19		  /* a hundred times slower to make */
 #define CODEC_DICT_MAX (256u << 10)	  /* larger dictionaries are refused */
 #define CODEC_DICT_CHUNK_MAX (128u << 10) /* larger chunks go without */
 
@@ -29,6 +30,12 @@ void codec_ctx_free(struct codec_ctx *ctx);
  * -ENOENT where the samples are too few or too alike for one to pay. */
 int codec_dict_train(const void *samples, const size_t *sizes, unsigned n,
 		     size_t max, uint8_t **ret_dict, size_t *ret_len);
+
+/* The same for what is compressed once, at that level, and kept: looks at every
+ * sample, which takes ten times as long and more. */
+int codec_dict_train_well(const void *samples, const size_t *sizes, unsigned n,
+			  int level, size_t max, uint8_t **ret_dict,
+			  size_t *ret_len);
 
 /* A dictionary ready for use; the bytes are copied. `level` 0: decoding
  * only. -EBADMSG when zstd does not take it. */

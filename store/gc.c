@@ -150,7 +150,7 @@ static int collect(struct gc *g)
 	return gc_usage(g->store, &g->options->limits, &g->result.after);
 }
 
-static int run(struct gc *g)
+int gc_look(struct gc *g)
 {
 	int r = gc_usage(g->store, &g->options->limits, &g->result.before);
 
@@ -158,8 +158,13 @@ static int run(struct gc *g)
 		r = gc_scan(g);
 	if (r == 0)
 		r = read_holds(g);
-	if (r == 0)
-		r = gc_plan(g);
+	return r < 0 ? r : gc_plan(g);
+}
+
+static int run(struct gc *g)
+{
+	int r = gc_look(g);
+
 	if (r < 0)
 		return r;
 	count_entries(g);

@@ -2,8 +2,8 @@
 /*
  * The inside of a collection, shared by gc*.c: what files there are
  * (gc_files.c), what is needed of them (gc_mark.c), which entries go
- * (gc_plan.c), writing packs anew (gc_rewrite.c), and removing (gc_sweep.c).
- * One thread.
+ * (gc_plan.c), writing packs anew (gc_rewrite.c, gc_reshape.c), and removing
+ * (gc_sweep.c). repack.c is built of the same parts. One thread.
  */
 #ifndef LARDER_GC_INTERNAL_H
 #define LARDER_GC_INTERNAL_H
@@ -28,7 +28,8 @@ struct gc_pack {
 	uint32_t count, cap;
 	uint64_t live_bytes; /* with their records */
 	bool rewrite;	     /* to be written anew */
-	bool fixed;	     /* a protected entry needs it */
+	bool dense; /* it was (repack.h), and serves if unneeded, too */
+	bool fixed; /* a protected entry needs it */
 };
 
 /* A catalog, its placement, and the record of how it is read. */
@@ -100,6 +101,9 @@ int gc_mark_holds(struct gc *g);
 int gc_mark_frame(struct gc_pack *p, uint32_t off, uint32_t len);
 bool gc_frame_is_live(const struct gc_pack *p, uint32_t off);
 
+/* gc.c: all of the above, what the store takes first, up to the plan. */
+int gc_look(struct gc *g);
+
 /* gc_plan.c: reads the entries, and sets `goes`. */
 int gc_plan(struct gc *g);
 void gc_plan_release(struct gc *g);
@@ -109,6 +113,14 @@ void gc_plan_release(struct gc *g);
  * marked is of no use afterwards where *ret_any. */
 int gc_rewrite(struct gc *g, bool *ret_any);
 uint64_t gc_rewrite_gain(struct gc *g); /* bytes, of what it would do */
+
+/* gc_reshape.c: moves what is marked of these packs, which have `rewrite` set,
+ * to new ones, and makes the placements of all trees that need it anew. One
+ * that cannot be read stays, and has `rewrite` cleared. -ECANCELED where the
+ * progress says so: nothing has moved yet, but what was done is not lost. */
+struct pack_copy;
+int gc_reshape(struct gc *g, struct pack_copy *copy, const char *phase,
+	       struct gc_pack *const *packs, size_t n);
 
 /* Whether what is here of a sparse pack is to go, as far as marks tell. */
 static inline bool gc_sparse_goes(const struct gc *g, const struct gc_pack *p)

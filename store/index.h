@@ -13,6 +13,7 @@
  *	chunks	  digest -> pack digest, off u32, len u32, flags u8
  *	packs	  digest -> bytes u64, chunks u32
  *	blobs	  kind u8, digest -> stamp (struct index_stamp)
+ *		  (zeros where the record's being there is all it says)
  *	uses	  as entries -> when it was last used (none: never but made)
  *	pins	  as entries -> since when it is pinned
  *
@@ -52,6 +53,15 @@ enum index_blob {
 	INDEX_BLOB_FOREIGN = 3,
 };
 
+/* What is noted of a pack, in the family of blobs, and goes with its record. A
+ * version that does not know of it leaves such a note behind. */
+enum index_note {
+	/* It was sent to a remote tier, or came from one. */
+	INDEX_PACK_SENT = 4,
+	/* It was repacked, or found not to be worth it. */
+	INDEX_PACK_DENSE = 5,
+};
+
 /* Opens or creates. -EBUSY when another process has it open, -ESTALE when its
  * format is newer than INDEX_FORMAT, -EBADMSG when RocksDB finds damage,
  * -ENOSPC, -EACCES, -EIO. */
@@ -79,6 +89,8 @@ int index_put_pack(struct index_batch *b, const struct digest *pack,
 		   uint64_t bytes, uint32_t chunks);
 int index_put_stamp(struct index_batch *b, enum index_blob kind,
 		    const struct digest *blob, const struct index_stamp *stamp);
+int index_note_pack(struct index_batch *b, enum index_note note,
+		    const struct digest *pack);
 int index_remove_chunk(struct index_batch *b, const struct digest *chunk);
 int index_remove_pack(struct index_batch *b, const struct digest *pack);
 int index_remove_stamp(struct index_batch *b, enum index_blob kind,
@@ -203,6 +215,10 @@ int index_get_chunks(struct index *ix, const struct digest *chunks, size_t n,
 		     struct pack_loc *ret_locs, bool *ret_found);
 int index_get_stamp(struct index *ix, enum index_blob kind,
 		    const struct digest *blob, struct index_stamp *ret_stamp);
+
+/* 1 or 0. */
+int index_pack_has(struct index *ix, enum index_note note,
+		   const struct digest *pack);
 
 struct index_stats {
 	uint64_t entries, packs, pack_bytes;

@@ -79,6 +79,24 @@ int index_get_stamp(struct index *ix, enum index_blob kind,
 	return 0;
 }
 
+/* Notes share the family and the keys of stamps. */
+int index_note_pack(struct index_batch *b, enum index_note note,
+		    const struct digest *pack)
+{
+	const struct index_stamp nothing = { 0 };
+
+	return index_put_stamp(b, (enum index_blob)note, pack, &nothing);
+}
+
+int index_pack_has(struct index *ix, enum index_note note,
+		   const struct digest *pack)
+{
+	struct index_stamp nothing;
+	int r = index_get_stamp(ix, (enum index_blob)note, pack, &nothing);
+
+	return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
 /* A lookup of many, in the order of the keys' bytes. */
 struct lookup {
 	const struct digest **sorted;
@@ -158,11 +176,6 @@ int index_remove_chunk(struct index_batch *b, const struct digest *chunk)
 	return remove_record(b, INDEX_CF_CHUNKS, chunk);
 }
 
-int index_remove_pack(struct index_batch *b, const struct digest *pack)
-{
-	return remove_record(b, INDEX_CF_PACKS, pack);
-}
-
 int index_remove_stamp(struct index_batch *b, enum index_blob kind,
 		       const struct digest *blob)
 {
@@ -175,6 +188,18 @@ int index_remove_stamp(struct index_batch *b, enum index_blob kind,
 	key = index_bytes_of(&k);
 	index_db_delete(b, INDEX_CF_BLOBS, &key);
 	return 0;
+}
+
+int index_remove_pack(struct index_batch *b, const struct digest *pack)
+{
+	int r = remove_record(b, INDEX_CF_PACKS, pack);
+
+	if (r == 0)
+		r = index_remove_stamp(b, (enum index_blob)INDEX_PACK_SENT,
+				       pack);
+	return r < 0 ? r :
+		       index_remove_stamp(b, (enum index_blob)INDEX_PACK_DENSE,
+					  pack);
 }
 
 /* Walks */

@@ -250,6 +250,8 @@ int remote_index_pack(struct store *s, struct pack *pack)
 	r = index_put_pack(b, pack_name(pack), pack_bytes(pack),
 			   pack_chunks(pack));
 	if (r == 0)
+		r = index_note_pack(b, INDEX_PACK_SENT, pack_name(pack));
+	if (r == 0)
 		r = index_chunks(s, pack, b);
 	if (r < 0) {
 		index_batch_abort(b);

@@ -199,13 +199,48 @@ int push_pack(struct push *p, int packs_dirfd, const struct digest *name)
 	return put_pack(p, name, fd, st.st_size, path);
 }
 
+static bool is_foreign(const struct push *p, uint32_t pack)
+{
+	return p->foreign && p->foreign[pack];
+}
+
+static bool is_here(const struct push *p, uint32_t pack)
+{
+	char path[STORE_PATH_LEN + 1];
+
+	store_path(placement_pack(p->tree->placement, pack), path);
+	return faccessat(p->remote->store->packs_fd, path, F_OK,
+			 AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* What a tier has stays as it is (repack.h). The tree is open, so nothing can
+ * have changed before. */
+static int note_sent(struct push *p)
+{
+	const struct placement *pl = p->tree->placement;
+	struct index_batch *b;
+	int r = index_batch_begin(p->remote->store->index, &b);
+
+	if (r < 0)
+		return r;
+	for (uint32_t n = 0; r == 0 && n < p->all; n++)
+		if (!is_foreign(p, n) && is_here(p, n))
+			r = index_note_pack(b, INDEX_PACK_SENT,
+					    placement_pack(pl, n));
+	if (r < 0) {
+		index_batch_abort(b);
+		return r;
+	}
+	return index_batch_commit(b, false);
+}
+
 static int push_packs(struct push *p)
 {
 	struct store *s = p->remote->store;
-	int r = 0;
+	int r = note_sent(p);
 
 	for (uint32_t n = 0; r == 0 && n < p->all; n++) {
-		if (!p->foreign || !p->foreign[n])
+		if (!is_foreign(p, n))
 			r = push_pack(p, s->packs_fd,
 				      placement_pack(p->tree->placement, n));
 		if (r == 0)

@@ -40,6 +40,23 @@ static uint64_t bytes_of(const json_t *result, const char *when)
 	return (uint64_t)field_number(json_object_get(result, when), "bytes");
 }
 
+static void say_repacked(const json_t *repacked)
+{
+	uint64_t in_use = (uint64_t)field_number(repacked, "in_use");
+	char a[FORMAT_MAX], b[FORMAT_MAX], c[FORMAT_MAX];
+
+	out_note("%s packs compressed better: %s are %s now",
+		 format_count((uint64_t)field_number(repacked, "packs"), a),
+		 format_bytes((uint64_t)field_number(repacked, "before_bytes"),
+			      b),
+		 format_bytes((uint64_t)field_number(repacked, "after_bytes"),
+			      c));
+	if (in_use > 0)
+		out_note("%s packs stay as they are while trees that need "
+			 "them are mounted",
+			 format_count(in_use, a));
+}
+
 static void say_totals(const json_t *result)
 {
 	uint64_t before = bytes_of(result, "before");
@@ -79,6 +96,10 @@ static int run(const struct args *args)
 	json_t *params;
 	int r;
 
+	if (args->remote && args->repack)
+		return out_error(EXIT_USAGE,
+				 "--repack is for the store here, whose packs "
+				 "a tier has no part in");
 	if (args->remote)
 		return gc_remote(args);
 	if (remote)
@@ -92,6 +113,7 @@ static int run(const struct args *args)
 			remote);
 	params = client_params(args);
 	json_object_set_new(params, "dry_run", json_boolean(args->dry_run));
+	json_object_set_new(params, "repack", json_boolean(args->repack));
 	json_object_set_new(params, "progress", json_true());
 	r = client_request("gc", params, NULL, 0, &result);
 	if (r)
@@ -100,6 +122,8 @@ static int run(const struct args *args)
 		return out_json(json_incref(result));
 	if (json_array_size(json_object_get(result, "removed")) > 0)
 		print_removed(result);
+	if (args->repack)
+		say_repacked(json_object_get(result, "repacked"));
 	say_totals(result);
 	return 0;
 }
@@ -107,6 +131,9 @@ static int run(const struct args *args)
 static const struct option_def options[] = {
 	{ "dry-run", 'n', OPTION_FLAG, NULL, offsetof(struct args, dry_run),
 	  "Only say what would be removed." },
+	{ "repack", 0, OPTION_FLAG, NULL, offsetof(struct args, repack),
+	  "Compress packs better first, which takes a processor for minutes a "
+	  "gigabyte." },
 	{ "remote", 0, OPTION_FLAG, NULL, offsetof(struct args, remote),
 	  "Collect a remote tier, and not the store." },
 	{ "keep-days", 0, OPTION_VALUE, "N", offsetof(struct args, keep_days),
@@ -124,8 +151,9 @@ static const struct option_def options[] = {
 const struct command cmd_gc = {
 	.name = "gc",
 	.summary = "bring the store within its limits",
-	.synopsis = "[--dry-run]\n--remote [TIER] [--dry-run] [--keep-days N] "
-		    "[--keep-last N] [--max-size SIZE] [--grace SECONDS]",
+	.synopsis =
+		"[--dry-run | --repack]\n--remote [TIER] [--dry-run] [--keep-days N] "
+		"[--keep-last N] [--max-size SIZE] [--grace SECONDS]",
 	.description =
 		"Removes what no entry needs any more and, where the store is "
 		"over its limits (store.max-size, store.max-objects and "
@@ -136,9 +164,15 @@ const struct command cmd_gc = {
 		"Catalogs of entries that are not the newest of their name or "
 		"branch are folded first: they take what they differ by.\n"
 		"\n"
+		"With --repack, the packs of imports are compressed anew "
+		"before, at a high level and with a better dictionary; those "
+		"that were sent to a remote tier or came from one, and those "
+		"of mounted trees, stay as they are.\n"
+		"\n"
 		"The daemon does the same by itself, when the store is over a "
-		"limit and when nobody uses it. Limits that were changed in a "
-		"file count for the next daemon.\n"
+		"limit and when nobody uses it; it repacks when nobody has "
+		"asked for anything for a minute (store.repack). Limits that "
+		"were changed in a file count for the next daemon.\n"
 		"\n"
 		"With --remote, removes from the namespace in TIER (or in the "
 		"only remote tier that may be written to) what no entry there "

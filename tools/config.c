@@ -54,6 +54,7 @@ static const struct schema_key store_keys[] = {
 	{ "max-objects", SCHEMA_TEXT, NODE(CONFIG_MAX_OBJECTS) },
 	{ "min-free", SCHEMA_TEXT, NODE(CONFIG_MIN_FREE) },
 	{ "grace", SCHEMA_TEXT, NODE(CONFIG_GRACE) },
+	{ "repack", SCHEMA_TEXT, NODE(CONFIG_REPACK) },
 	SCHEMA_END
 };
 
@@ -80,6 +81,8 @@ static const struct setting {
 			      config_read_size },
 	[CONFIG_GRACE] = { "store.grace", "LARDER_STORE_GRACE",
 			   config_read_count },
+	[CONFIG_REPACK] = { "store.repack", "LARDER_STORE_REPACK",
+			    config_read_repack },
 	[CONFIG_LOG_LEVEL] = { "log.level", LOG_LEVEL_VARIABLE,
 			       config_read_log_level },
 };
@@ -154,6 +157,8 @@ static json_t *default_value(enum config_id id)
 		return json_string(KEEPER_MIN_FREE);
 	case CONFIG_GRACE:
 		return json_string(KEEPER_GRACE);
+	case CONFIG_REPACK:
+		return json_string(KEEPER_REPACK);
 	case CONFIG_LOG_LEVEL:
 		return json_string("info");
 	case CONFIG_SIGN_KEY:

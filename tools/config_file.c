@@ -110,6 +110,18 @@ int config_read_path(const char *file, const struct yaml_node *node,
 	return made(json_string(node->text), ret_value, f);
 }
 
+int config_read_repack(const char *file, const struct yaml_node *node,
+		       json_t **ret_value, struct failure *f)
+{
+	bool idle;
+
+	if (keeper_repack_parse(node->text, &idle) < 0)
+		return schema_refuse(file, node, f,
+				     "%s: \"%.200s\" must be idle or off",
+				     node->key, node->text);
+	return made(json_string(node->text), ret_value, f);
+}
+
 int config_read_log_level(const char *file, const struct yaml_node *node,
 			  json_t **ret_value, struct failure *f)
 {

@@ -83,10 +83,10 @@ static void apply_config(const struct command *cmd, const struct config *config,
 /* What the daemon has to know, should this command start one. */
 static void pass_on(const struct config *config, const struct args *args)
 {
-	static const enum config_id ids[] = { CONFIG_MAX_SIZE,
-					      CONFIG_MAX_OBJECTS,
-					      CONFIG_MIN_FREE, CONFIG_GRACE,
-					      CONFIG_LOG_LEVEL };
+	static const enum config_id ids[] = {
+		CONFIG_MAX_SIZE, CONFIG_MAX_OBJECTS, CONFIG_MIN_FREE,
+		CONFIG_GRACE,	 CONFIG_REPACK,	     CONFIG_LOG_LEVEL
+	};
 
 	for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++)
 		spawn_set(config_variable(ids[i]), config_text(config, ids[i]));

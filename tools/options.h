@@ -34,7 +34,8 @@ struct args {
 	bool always, empty, resume, lazy, discard, force, explain, reread,
 		materialize, adopt, origin, fill, fix, prometheus, all,
 		writeback;
-	bool no_restore, commit_on_failure, ephemeral, no_wait, dry_run, repair;
+	bool no_restore, commit_on_failure, ephemeral, no_wait, dry_run, repair,
+		repack;
 	bool unused, only_used;
 	bool wait, remote, public, summary, once;
 

@@ -24,6 +24,20 @@ static bool has_entry(struct remotes *rs, const char *key)
 			       ENTRY_NAMESPACE_DEFAULT, "test", key, &e) == 0;
 }
 
+static int is_sent(void *arg, const struct digest *pack, uint64_t bytes)
+{
+	(void)bytes;
+	assert_int_equal(index_pack_has(arg, INDEX_PACK_SENT, pack), 1);
+	return 1;
+}
+
+/* What a tier has is noted, for who would compress it anew (repack.h). */
+static void assert_all_sent(struct store *s)
+{
+	assert_int_equal(
+		index_each_pack(store_index(s), is_sent, store_index(s)), 1);
+}
+
 static void test_there_and_back(void **state)
 {
 	struct remotes *rs = *state;
@@ -44,6 +58,8 @@ static void test_there_and_back(void **state)
 	assert_int_equal(push(rs, 1, "k1").packs_moved, 0);
 	assert_int_equal(try_pull(rs, "k1", &res), 0);
 	assert_int_equal(res.bytes_moved, 0);
+	assert_all_sent(rs->f->store);
+	assert_all_sent(rs->other);
 	close(from);
 }
 

@@ -123,5 +123,15 @@ rows_materialize() {
 }
 
 rows_repacked() {
-	skip repacked -- "larder does not repack"
+	local before
+	if [ -z "$(peers squashfs)" ]; then
+		skip repacked -- "no squashfs"
+		return
+	fi
+	empty_store
+	need_entry
+	before=$(store_bytes)
+	timed "$LARDER" gc --repack -q
+	record repacked larder "$(store_bytes)" "$cpu" "$before bytes before"
+	record repacked squashfs "$(stat -c %s "$(tree_squashfs)")"
 }

@@ -82,6 +82,42 @@ limit() {
 	[ -z "$(find "$XDG_CACHE_HOME"/larder/v1/{packs,catalogs,placements} -type f)" ]
 }
 
+# sources DIR N makes N files like source code.
+sources() {
+	mkdir -p "$1"
+	awk -v dir="$1" -v n="$2" 'BEGIN { srand(1); for (i = 0; i < n; i++) {
+		file = dir "/m" i ".js"
+		for (j = 0; j < 80; j++)
+			printf "module.exports.value%d = require(\"./lib%d\");\n", \
+				rand() * 65536, rand() * 256 >file
+		close(file) } }'
+}
+
+@test "gc --repack compresses packs better, once, and not those that are mounted" {
+	sources from 300
+	larder import -q from --name app --key aaaaaa
+	mkdir mnt
+	larder mount -q app@aaaaaa mnt
+	run_json gc --repack
+	[ "$(json '.repacked | .packs, .in_use' | xargs)" = "0 1" ]
+	diff -r from mnt
+	larder umount -q mnt
+	run_json gc --repack
+	[ "$(json '.repacked | .packs, .in_use, .before_bytes > .after_bytes' | xargs)" = "1 0 true" ]
+	[ "$(json .removed_packs)" = 1 ]
+	[ "$(json '.before.bytes > .after.bytes')" = true ]
+	run larder gc --repack
+	[ "$status" -eq 0 ]
+	[[ $output == *"0 packs compressed better"* ]]
+	larder mount -q app@aaaaaa mnt
+	diff -r from mnt
+	larder umount -q mnt
+	run larder gc --repack --dry-run
+	[ "$status" -eq 2 ]
+	run_json gc
+	[ "$(json .repacked)" = null ]
+}
+
 @test "older versions are folded, and are what they were" {
 	require_fuse
 	mkdir from m
