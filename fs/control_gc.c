@@ -94,9 +94,13 @@ static bool may_go_on(int r)
 	return r == 0 || r == -ENOSPC || r == -EDQUOT;
 }
 
-/* What repacking leaves is folded, and its garbage collected, behind it. */
+/* What repacking leaves is folded, and its garbage collected, behind it. Who
+ * asks for repacking wants the store small: the newest are folded, too. */
 static int prepare(struct control_call *call, struct before *b)
 {
+	const struct rest_options o = {
+		.unused_since_ns = b->repack ? clock_wall_ns() : 0,
+	};
 	struct keeper *k = call->config->keeper;
 	struct gc_usage u;
 	int r = keeper_usage(k, &u);
@@ -107,7 +111,7 @@ static int prepare(struct control_call *call, struct before *b)
 	if (b->repack)
 		r = keeper_repack(k, control_progress(call), &b->repacked);
 	return may_go_on(r) ?
-		       keeper_rest(k, control_progress(call), &b->rested) :
+		       keeper_rest(k, &o, control_progress(call), &b->rested) :
 		       r;
 }
 

@@ -174,14 +174,14 @@ int keeper_collect(struct keeper *k, bool dry_run, struct progress *progress,
 	return r;
 }
 
-int keeper_rest(struct keeper *k, struct progress *progress,
-		struct rest_result *ret_result)
+int keeper_rest(struct keeper *k, const struct rest_options *options,
+		struct progress *progress, struct rest_result *ret_result)
 {
 	int r = begin(k);
 
 	if (r < 0)
 		return r;
-	r = rest_run(k->store, progress, ret_result);
+	r = rest_run(k->store, options, progress, ret_result);
 	end(k);
 	return r;
 }
@@ -302,8 +302,11 @@ static void note_rest(struct keeper *k, int r)
 static void rest(struct keeper *k)
 {
 	struct progress p = { .report = is_stopping, .arg = k };
+	const struct rest_options o = {
+		.unused_since_ns = clock_wall_ns() - DAY_NS,
+	};
 	struct rest_result res = { 0 };
-	int r = keeper_rest(k, &p, &res);
+	int r = keeper_rest(k, &o, &p, &res);
 
 	note_rest(k, r);
 	if (r < 0 && r != -ECANCELED)

@@ -80,9 +80,9 @@ int keeper_collect(struct keeper *k, bool dry_run, struct progress *progress,
 				   int64_t used_ns, enum gc_reason reason),
 		   void *arg, struct gc_result *ret_result);
 
-/* Folds what rests, likewise. */
-int keeper_rest(struct keeper *k, struct progress *progress,
-		struct rest_result *ret_result);
+/* Folds what rests, likewise; see rest.h. */
+int keeper_rest(struct keeper *k, const struct rest_options *options,
+		struct progress *progress, struct rest_result *ret_result);
 
 /* Compresses packs better, likewise. *ret_result as of repack_run(). */
 int keeper_repack(struct keeper *k, struct progress *progress,

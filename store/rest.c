@@ -27,17 +27,24 @@ struct rest_entry {
 	char *family; /* tenant, namespace and name, a newline behind each */
 	char *branch;
 	struct digest catalog;
-	int64_t created_ns;
+	int64_t created_ns, used_ns;
+};
+
+/* A catalog of an entry that is the newest of its name or branch. */
+struct rest_newest {
+	struct dmap_node node; /* first */
+	bool used;	       /* lately */
 };
 
 struct rest {
 	struct store *store;
+	const struct rest_options *options;
 	struct progress *progress;
 	struct rest_result result;
 	struct rest_entry *entries;
 	size_t n, cap;
 	struct dmap anchors; /* of folded catalogs */
-	struct dmap newest;  /* catalogs that stay as they are */
+	struct dmap newest;  /* struct rest_newest */
 };
 
 /* The catalog that others are folded against; opened when first needed. */
@@ -115,11 +122,17 @@ static int take_entry(void *arg, const struct index_name *name,
 	r = grow(rs);
 	if (r < 0)
 		return r;
-	re = &rs->entries[rs->n++];
+	re = &rs->entries[rs->n];
 	*re = (struct rest_entry){ .family = family_of(e),
 				   .branch = strdup(e->branch),
 				   .catalog = e->catalog,
 				   .created_ns = e->created_ns };
+	rs->n++;
+	r = index_get_use(rs->store->index, e, &re->used_ns);
+	if (r == -ENOENT)
+		re->used_ns = e->created_ns;
+	if (r < 0 && r != -ENOENT)
+		return r;
 	return re->family && re->branch ? 0 : -ENOMEM;
 }
 
@@ -191,6 +204,17 @@ static int by_branch(const void *pa, const void *pb)
 	return cmp ? cmp : by_age(pa, pb);
 }
 
+static int note_newest(struct rest *rs, const struct rest_entry *e)
+{
+	struct dmap_node *n;
+	int r = dmap_get(&rs->newest, &e->catalog, sizeof(struct rest_newest),
+			 &n);
+
+	if (r == 0 && e->used_ns >= rs->options->unused_since_ns)
+		((struct rest_newest *)n)->used = true;
+	return r;
+}
+
 /* The last of each run of equal families, and of equal branches in them. */
 static int note_last(struct rest *rs, bool branches)
 {
@@ -203,7 +227,7 @@ static int note_last(struct rest *rs, bool branches)
 	for (size_t i = 0; r == 0 && i < rs->n; i++)
 		if (i + 1 == rs->n || strcmp(e[i].family, e[i + 1].family) ||
 		    (branches && strcmp(e[i].branch, e[i + 1].branch)))
-			r = note(&rs->newest, &e[i].catalog);
+			r = note_newest(rs, &e[i]);
 	return r;
 }
 
@@ -357,18 +381,28 @@ static int rest_catalog(struct rest *rs, const struct digest *name,
 	return r < 0 ? r : 0;
 }
 
+static bool tree_stays(struct rest *rs, const struct digest *name,
+		       uint64_t bytes)
+{
+	const struct rest_newest *n =
+		(struct rest_newest *)dmap_find(&rs->newest, name);
+
+	return store_is_needed(rs->store, name) ||
+	       (n && (n->used || bytes > REST_NEWEST_MAX));
+}
+
 static int rest_tree(struct rest *rs, const struct digest *name,
 		     struct anchor *a)
 {
-	bool stays = dmap_find(&rs->newest, name) ||
-		     store_is_needed(rs->store, name);
 	struct fold_header h;
 	uint64_t bytes;
 	enum lies how;
+	bool stays;
 	int r = look_at_blob(rs->store->catalogs_fd, name, &how, &bytes, &h);
 
 	if (r < 0 || how == LIES_NOT)
 		return r;
+	stays = tree_stays(rs, name, bytes);
 	if (how == LIES_ALONE)
 		anchor_set(a, name, bytes);
 	if (how == LIES_PLAIN && stays && !a->set)
@@ -396,10 +430,12 @@ static int rest_all(struct rest *rs)
 	return r;
 }
 
-int rest_run(struct store *s, struct progress *progress,
-	     struct rest_result *ret_result)
+int rest_run(struct store *s, const struct rest_options *options,
+	     struct progress *progress, struct rest_result *ret_result)
 {
-	struct rest rs = { .store = s, .progress = progress };
+	struct rest rs = { .store = s,
+			   .options = options,
+			   .progress = progress };
 	int r = store_collect_begin(s);
 
 	if (r < 0)

@@ -12,9 +12,11 @@
 
 #include "child.h"
 #include "gc_fixture.h"
+#include "store/base/clock.h"
 #include "store/base/crc32c.h"
 #include "store/base/le.h"
 #include "store/base/log.h"
+#include "store/gc.h"
 #include "store/object_files.h"
 #include "store/rest.h"
 #include "store/store_tree.h"
@@ -52,12 +54,20 @@ static void import_versions(struct fixture *f)
 	close(from);
 }
 
-static struct rest_result rest(struct fixture *f)
+static const struct rest_options newest_stay = { 0 };
+
+static struct rest_result rest_with(struct fixture *f,
+				    const struct rest_options *o)
 {
 	struct rest_result res;
 
-	assert_int_equal(rest_run(f->store, NULL, &res), 0);
+	assert_int_equal(rest_run(f->store, o, NULL, &res), 0);
 	return res;
+}
+
+static struct rest_result rest(struct fixture *f)
+{
+	return rest_with(f, &newest_stay);
 }
 
 static void catalog_path(struct fixture *f, const char *what, const char *key,
@@ -182,6 +192,25 @@ static void older_versions_are_folded(void **state)
 	res = rest(f);
 	assert_int_equal(res.catalogs, 0);
 	assert_int_equal(res.before_bytes, 0);
+}
+
+static void the_newest_is_folded_when_nobody_uses_it(void **state)
+{
+	struct rest_options o = { .unused_since_ns = clock_wall_ns() };
+	struct fixture *f = *state;
+
+	import_versions(f);
+	{
+		_cleanup_entry_ struct entry e = get_entry(f, "v5");
+
+		gc_entry_used(f->store, &e);
+	}
+	assert_int_equal(rest_with(f, &o).catalogs, VERSIONS - 1);
+	assert_false(is_folded(f, "catalogs", "v5"));
+	o.unused_since_ns = INT64_MAX;
+	assert_int_equal(rest_with(f, &o).catalogs, 1);
+	assert_anchor(f, "v5", "v1");
+	assert_all_read(f);
 }
 
 /* They have more than a block to give back from some 340 chunks on. */
@@ -459,7 +488,7 @@ static void not_while_a_collection_runs(void **state)
 
 	import_versions(f);
 	assert_int_equal(store_collect_begin(f->store), 0);
-	assert_int_equal(rest_run(f->store, NULL, &res), -EBUSY);
+	assert_int_equal(rest_run(f->store, &newest_stay, NULL, &res), -EBUSY);
 	store_collect_end(f->store);
 	assert_int_equal(rest(f).catalogs, VERSIONS - 1);
 }
@@ -596,7 +625,7 @@ static void child(void **state)
 
 	(void)state;
 	assert_int_equal(store_open(getenv(CHILD_STORE), &s), 0);
-	assert_int_equal(rest_run(s, NULL, &res), 0);
+	assert_int_equal(rest_run(s, &newest_stay, NULL, &res), 0);
 	store_close(s);
 }
 
@@ -697,7 +726,7 @@ static void failed_anywhere(void **state)
 		copy_template(f);
 		reopen_store(f);
 		sysfault_arm(n, errors[n % 3]);
-		r = rest_run(f->store, NULL, &res);
+		r = rest_run(f->store, &newest_stay, NULL, &res);
 		failed = sysfault_disarm();
 		assert_true(failed || r == 0);
 		check(f);
@@ -713,6 +742,7 @@ int main(void)
 	cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(older_versions_are_folded),
+		TEST(the_newest_is_folded_when_nobody_uses_it),
 		TEST(placements_are_folded),
 		TEST(what_is_open_stays),
 		TEST(the_newest_of_a_branch_stays),
