@@ -280,33 +280,42 @@ struct listing {
 
 static int list_dir(struct listing *l, int dirfd, unsigned depth);
 
-/* What is no object, because of its name or its kind, is passed over; so is
- * what another daemon has removed meanwhile. */
+/* `l->path` is that of the name. What is no object because of its kind is passed
+ * over; so is what another daemon has removed meanwhile, and nothing else that
+ * is not told: who collects takes what is not listed for gone. */
+static int list_path(struct listing *l, int dirfd, const char *name,
+		     unsigned depth)
+{
+	struct stat st;
+	int fd;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : dir_fail(l->call, -errno, name);
+	if (S_ISREG(st.st_mode)) {
+		const struct tier_object o = { l->path, st.st_size,
+					       clock_timespec_ns(&st.st_mtim) };
+
+		return l->each(l->arg, &o);
+	}
+	if (!S_ISDIR(st.st_mode) || depth >= LIST_DEPTH)
+		return 0;
+	fd = open_dir(dirfd, name, false);
+	return fd == -ENOENT ? 0 :
+	       fd < 0	     ? dir_fail(l->call, fd, name) :
+			       list_dir(l, fd, depth + 1);
+}
+
+/* What is no object because of its name is passed over. */
 static int list_name(struct listing *l, int dirfd, const char *name,
 		     unsigned depth)
 {
 	size_t used = strlen(l->path);
-	struct stat st;
 	int n, r = 0;
 
 	n = snprintf(l->path + used, sizeof(l->path) - used, "%s%s",
 		     used ? "/" : "", name);
-	if (n < (int)(sizeof(l->path) - used) && tier_path_is_valid(l->path) &&
-	    fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-		if (S_ISREG(st.st_mode)) {
-			const struct tier_object o = { l->path, st.st_size,
-						       clock_timespec_ns(
-							       &st.st_mtim) };
-
-			r = l->each(l->arg, &o);
-		} else if (S_ISDIR(st.st_mode) && depth < LIST_DEPTH) {
-			int fd = open_dir(dirfd, name, false);
-
-			r = fd == -ENOENT ? 0 :
-			    fd < 0	  ? dir_fail(l->call, fd, name) :
-					    list_dir(l, fd, depth + 1);
-		}
-	}
+	if (n < (int)(sizeof(l->path) - used) && tier_path_is_valid(l->path))
+		r = list_path(l, dirfd, name, depth);
 	l->path[used] = '\0';
 	return r;
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -226,6 +227,26 @@ static void test_list(void **state)
 			 -EINVAL);
 }
 
+/* What cannot be looked at may be an object, so the list is not one. */
+static void test_list_fails(void **state)
+{
+	_cleanup_free_ char *dir = below_root("a");
+	_cleanup_buf_ struct buf b = BUF_INIT;
+	int before;
+
+	(void)state;
+	put("a/b", "x");
+	assert_int_equal(chmod(root, 0755), 0);
+	assert_int_equal(chmod(dir, 0444), 0);
+	before = setfsuid(65534); /* root may look at everything */
+	assert_int_equal(tier_list(tier, NULL, "", list_one, &b), -EACCES);
+	setfsuid(before);
+	assert_int_equal(b.len, 0);
+	assert_int_equal(chmod(dir, 0755), 0);
+	assert_int_equal(tier_list(tier, NULL, "", list_one, &b), 0);
+	assert_true(b.len > 0);
+}
+
 static ssize_t fail_second(void *arg, void *buf, size_t cap, uint64_t off)
 {
 	if (off > 0)
@@ -334,15 +355,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_objects),
-		TEST(test_lengths),
-		TEST(test_paths),
-		TEST(test_symlinks),
-		TEST(test_root_is_gone),
-		TEST(test_modes),
-		TEST(test_list),
-		TEST(test_put_fails),
-		TEST(test_cancel_and_deadline),
+		TEST(test_objects),	  TEST(test_lengths),
+		TEST(test_paths),	  TEST(test_symlinks),
+		TEST(test_root_is_gone),  TEST(test_modes),
+		TEST(test_list),	  TEST(test_list_fails),
+		TEST(test_put_fails),	  TEST(test_cancel_and_deadline),
 		TEST(test_two_processes),
 	};
 
