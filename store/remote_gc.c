@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/hex.h"
 #include "remote_gc_internal.h"
 
 #define COLLECTORS "gc/collectors"
@@ -70,10 +71,25 @@ struct others {
 	struct buf paths;  /* of all, each with its NUL */
 };
 
+/* What a server tells of may be anything, and what is noted is removed. */
+static bool is_collector(const struct rgc *g, const char *path)
+{
+	char folder[TIER_PATH_MAX + 1];
+	uint8_t id[REMOTE_ID_LEN / 2];
+	size_t len;
+
+	rgc_path(g, COLLECTORS "/", folder);
+	len = strlen(folder);
+	return strncmp(path, folder, len) == 0 &&
+	       hex_decode(path + len, sizeof(id), id) == 0;
+}
+
 static int note_other(void *arg, const struct tier_object *o)
 {
 	struct others *os = arg;
 
+	if (!is_collector(os->g, o->path))
+		return 0;
 	if (strcmp(o->path, os->g->own_path) == 0) {
 		os->g->now_ns = o->mtime_ns;
 		return 0;

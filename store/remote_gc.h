@@ -72,7 +72,8 @@ enum remote_gc_reason {
  */
 struct remote_gc_options {
 	int64_t keep_ns;    /* younger than this; 0: no rule */
-	unsigned keep_last; /* so many of each name and branch; 0: no rule */
+	unsigned keep_last; /* so many of each name and branch that can be
+			     * read; 0: no rule */
 	uint64_t max_bytes; /* 0: no rule */
 	int64_t grace_ns;   /* of entries and of all other objects */
 	bool dry_run;	    /* nothing is put or removed */
@@ -97,7 +98,7 @@ struct remote_gc_result {
 /*
  * -EOPNOTSUPP: the tier cannot list, or does not tell when objects were put.
  * -EBUSY: another collection is under way, or was broken off lately. -ESTALE
- * (said): it has entries or holds of a newer version, and is left alone.
+ * (said): it has entries, trees or holds of a newer version, and is left alone.
  * -ETIMEDOUT and others: r->why has the cause; what was removed until then is
  * not told.
  */

@@ -46,6 +46,11 @@ static int load_tree(struct rgc *g, struct rgc_tree *t)
 				       &got);
 	if (r == 0)
 		return copy_packs(t, got.placement);
+	if (r == -ESTALE)
+		return log_error(r,
+				 "tier %s has a tree of a newer version of "
+				 "Larder (%s), which must collect it",
+				 chain_name(g->remote->chain, g->tier), path);
 	if (r == -EBADMSG || r == -EFBIG)
 		chain_damaged(g->remote->chain, g->tier, path);
 	if (r != -ENOENT && r != -EBADMSG && r != -EFBIG)
@@ -195,20 +200,36 @@ static bool same_branch(const struct rgc_entry *a, const struct rgc_entry *b)
 	       strcmp(a->entry.branch, b->entry.branch) == 0;
 }
 
-static void protect_last(struct rgc *g)
+/* One whose tree cannot be read is of no use to anybody, and takes no other
+ * one's place. */
+static int protect_one(struct rgc *g, struct rgc_entry *e, unsigned *count)
+{
+	struct rgc_tree *t = NULL;
+	int r = rgc_tick(g, "mark", 0, g->n_entries);
+
+	if (r == 0)
+		r = entry_tree(g, e, false, &t);
+	if (r < 0 || e->unreadable)
+		return r;
+	e->protected = true;
+	++*count;
+	return 0;
+}
+
+static int protect_last(struct rgc *g)
 {
 	unsigned n = 0;
+	int r = 0;
 
-	for (size_t i = 0; i < g->n_entries; i++) {
+	for (size_t i = 0; r == 0 && i < g->n_entries; i++) {
 		struct rgc_entry *e = g->entries[i];
 
 		if (i > 0 && !same_branch(g->entries[i - 1], e))
 			n = 0;
-		if (e->err == 0 && n < g->options->keep_last) {
-			e->protected = true;
-			n++;
-		}
+		if (n < g->options->keep_last)
+			r = protect_one(g, e, &n);
 	}
+	return r;
 }
 
 /* A pin that cannot be read is one. */
@@ -220,7 +241,7 @@ static bool is_pinned(const struct rgc *g, const struct rgc_entry *e)
 	       -ENOENT;
 }
 
-static void protect(struct rgc *g)
+static int protect(struct rgc *g)
 {
 	const struct remote_gc_options *o = g->options;
 
@@ -234,7 +255,7 @@ static void protect(struct rgc *g)
 	}
 	if (g->n_entries > 0)
 		qsort(g->entries, g->n_entries, sizeof(*g->entries), by_branch);
-	protect_last(g);
+	return protect_last(g);
 }
 
 /* What stays first, then the newest. */
@@ -288,9 +309,8 @@ static int judge(struct rgc *g, struct rgc_entry *e, bool *full)
 int rgc_plan(struct rgc *g)
 {
 	bool full = false;
-	int r = 0;
+	int r = protect(g);
 
-	protect(g);
 	if (g->n_entries > 0)
 		qsort(g->entries, g->n_entries, sizeof(*g->entries), by_worth);
 	for (size_t i = 0; r == 0 && i < g->n_entries; i++) {

@@ -191,28 +191,40 @@ static int wait_for_collection(struct hold *h)
 
 /* ---- all */
 
-int hold_take(struct hold *h)
+static bool has_lapsed(const struct hold *h)
 {
-	int r = remote_id_path(h->remote, "holds", h->path);
-
-	return r < 0 ? r : hold_extend(h);
+	return clock_boot_ns() - h->put_ns >
+	       remote_pace(h->remote)->hold_ns / LAPSE_PART;
 }
 
-int hold_extend(struct hold *h)
+static int put_and_wait(struct hold *h)
 {
 	int r = put(h);
 
 	return r < 0 ? r : wait_for_collection(h);
 }
 
+int hold_take(struct hold *h)
+{
+	int r = remote_id_path(h->remote, "holds", h->path);
+
+	return r < 0 ? r : put_and_wait(h);
+}
+
+/* To put it again would not bring back what was removed meanwhile. */
+int hold_extend(struct hold *h)
+{
+	return has_lapsed(h) ? -ESTALE : put_and_wait(h);
+}
+
 int hold_keep(struct hold *h)
 {
-	int64_t age = clock_boot_ns() - h->put_ns;
-	int64_t lasts = remote_pace(h->remote)->hold_ns;
-
-	if (age > lasts / LAPSE_PART)
+	if (has_lapsed(h))
 		return -ESTALE;
-	return age > lasts / REFRESH_PART ? put(h) : 0;
+	return clock_boot_ns() - h->put_ns >
+			       remote_pace(h->remote)->hold_ns / REFRESH_PART ?
+		       put(h) :
+		       0;
 }
 
 void hold_drop(struct hold *h)

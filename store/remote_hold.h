@@ -72,7 +72,7 @@ int hold_add_path(struct hold *h, const char *path);
  */
 int hold_take(struct hold *h);
 
-/* The same for what was added since. */
+/* The same for what was added since. -ESTALE as of hold_keep(). */
 int hold_extend(struct hold *h);
 
 /* Puts it again where that is due: to be called between objects. -ESTALE: it

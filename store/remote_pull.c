@@ -38,9 +38,12 @@ struct tree_want {
 static int check_tree(void *arg, const void *data, size_t len)
 {
 	struct tree_want *w = arg;
+	int r;
 
 	remote_tree_release(w->tree);
-	return remote_tree_decode(data, len, w->digest, w->tree);
+	r = remote_tree_decode(data, len, w->digest, w->tree);
+	/* Another tier may have it as it was. */
+	return r == -ESTALE ? -EBADMSG : r;
 }
 
 int remote_get_tree(const struct remote *r, const struct digest *catalog,

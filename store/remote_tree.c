@@ -72,14 +72,18 @@ static int read_header(struct cursor *c, struct part *catalog,
 		       struct part *placement, uint32_t *ret_ends)
 {
 	const void *magic = cursor_bytes(c, MAGIC_LEN);
-	uint32_t version = cursor_u32(c), ends = cursor_u32(c);
+	uint32_t version = cursor_u32(c), ends;
 
+	if (cursor_error(c) || memcmp(magic, MAGIC, MAGIC_LEN) != 0)
+		return -EBADMSG;
+	if (version > VERSION)
+		return -ESTALE;
+	ends = cursor_u32(c);
 	catalog->len = cursor_u64(c);
 	catalog->frame_len = cursor_u64(c);
 	placement->len = cursor_u64(c);
 	placement->frame_len = cursor_u64(c);
-	if (cursor_error(c) || memcmp(magic, MAGIC, MAGIC_LEN) != 0 ||
-	    version != VERSION || catalog->len == 0 ||
+	if (cursor_error(c) || version != VERSION || catalog->len == 0 ||
 	    catalog->len > REMOTE_TREE_PART_MAX || placement->len == 0 ||
 	    placement->len > REMOTE_TREE_PART_MAX ||
 	    catalog->frame_len > cursor_left(c) ||
@@ -179,7 +183,7 @@ int remote_tree_decode(const void *data, size_t len,
 	if (r == 0)
 		r = open_placement(&t, digest);
 	if (r < 0)
-		return r == -ESTALE ? -EBADMSG : r;
+		return r;
 	*ret_tree = t;
 	t = (struct remote_tree){ 0 };
 	return 0;

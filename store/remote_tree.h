@@ -45,7 +45,8 @@ int remote_tree_encode(const void *catalog, size_t catalog_len,
 		       struct buf *ret_data);
 
 /* The catalog has the digest `digest` and passes all checks, and the placement
- * is one of it. -EBADMSG. */
+ * is one of it. -EBADMSG; -ESTALE: it, or one of the two, is of a newer
+ * version. */
 int remote_tree_decode(const void *data, size_t len,
 		       const struct digest *digest,
 		       struct remote_tree *ret_tree);

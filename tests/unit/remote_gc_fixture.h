@@ -99,6 +99,45 @@ static UNUSED void add_entry(struct remotes *rs, const char *key, unsigned seed)
 	close(from);
 }
 
+static UNUSED bool has_entry_here(struct remotes *rs, const char *key)
+{
+	_cleanup_entry_ struct entry e = ENTRY_INIT;
+
+	return index_get_entry(store_index(rs->f->store), ENTRY_TENANT_LOCAL,
+			       ENTRY_NAMESPACE_DEFAULT, "test", key, &e) == 0;
+}
+
+/* Four entries, k1 the oldest, each a day younger; k2 and k4 share a pack. The
+ * youngest is two days old. */
+static UNUSED void make_four(struct remotes *rs)
+{
+	char key[8];
+
+	for (unsigned i = 1; i <= 4; i++) {
+		snprintf(key, sizeof(key), "k%u", i);
+		if (!has_entry_here(rs, key))
+			add_entry(rs, key, i);
+		push(rs, 0, key);
+		fault_tier_age(rs->first, DAY_NS);
+	}
+	fault_tier_age(rs->first, DAY_NS);
+}
+
+static UNUSED void assert_left(struct remotes *rs, const char *keys)
+{
+	char key[8];
+
+	for (unsigned i = 1; i <= 4; i++) {
+		snprintf(key, sizeof(key), "k%u", i);
+		assert_int_equal(look_for(rs, key),
+				 strchr(keys, '0' + (int)i) ? 0 : -ENOENT);
+	}
+	assert_int_equal(count_there(rs, "entries"), strlen(keys));
+	assert_int_equal(count_there(rs, "trees"), strlen(keys));
+	assert_int_equal(count_there(rs, "gc"), 0);
+	assert_int_equal(count_there(rs, "holds"), 0);
+}
+
 /* What a collection that failed has left counts no more at once. */
 static const struct remote_pace hasty = { .hold_ns = DAY_NS,
 					  .notice_ns = 1,

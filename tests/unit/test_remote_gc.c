@@ -2,7 +2,8 @@
 /*
  * Collections of a remote tier: which entries go by which rule, what goes with
  * them, what stays because it is young, held, pinned or not to be told; and a
- * tier that fails at each call. Races are in test_remote_gc_races.c.
+ * tier that fails at each call. Races are in test_remote_gc_races.c, and what a
+ * collection does not trust in test_remote_gc_care.c.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,49 +13,12 @@
 
 #include "remote_gc_fixture.h"
 
-static bool has_entry_here(struct remotes *rs, const char *key)
-{
-	_cleanup_entry_ struct entry e = ENTRY_INIT;
-
-	return index_get_entry(store_index(rs->f->store), ENTRY_TENANT_LOCAL,
-			       ENTRY_NAMESPACE_DEFAULT, "test", key, &e) == 0;
-}
+#define OTHER "0123456789abcdef0123456789abcdef"
 
 static int keep_digest(void *arg, const struct digest *digest)
 {
 	*(struct digest *)arg = *digest;
 	return 0;
-}
-
-/* Four entries, k1 the oldest, each a day younger; k2 and k4 share a pack. The
- * youngest is two days old. */
-static void make_four(struct remotes *rs)
-{
-	char key[8];
-
-	for (unsigned i = 1; i <= 4; i++) {
-		snprintf(key, sizeof(key), "k%u", i);
-		if (!has_entry_here(rs, key))
-			add_entry(rs, key, i);
-		push(rs, 0, key);
-		fault_tier_age(rs->first, DAY_NS);
-	}
-	fault_tier_age(rs->first, DAY_NS);
-}
-
-static void assert_left(struct remotes *rs, const char *keys)
-{
-	char key[8];
-
-	for (unsigned i = 1; i <= 4; i++) {
-		snprintf(key, sizeof(key), "k%u", i);
-		assert_int_equal(look_for(rs, key),
-				 strchr(keys, '0' + (int)i) ? 0 : -ENOENT);
-	}
-	assert_int_equal(count_there(rs, "entries"), strlen(keys));
-	assert_int_equal(count_there(rs, "trees"), strlen(keys));
-	assert_int_equal(count_there(rs, "gc"), 0);
-	assert_int_equal(count_there(rs, "holds"), 0);
 }
 
 static void note_removed(void *arg, const struct entry *e, int64_t put_ns,
@@ -303,28 +267,6 @@ static void test_unreadable(void **state)
 	buf_release(&removed);
 }
 
-static void test_newer(void **state)
-{
-	const struct remote_gc_options o = { .grace_ns = 0, .keep_last = 1 };
-	struct remotes *rs = *state;
-	_cleanup_entry_ struct entry e = ENTRY_INIT;
-	_cleanup_buf_ struct buf b = BUF_INIT;
-	struct remote_gc_result res;
-
-	make_four(rs);
-	e = entry_of(rs, "k1");
-	assert_int_equal(entry_encode(&e, &b), 0);
-	b.data[8] = 99; /* the version */
-	assert_int_equal(chain_put_data_to(rs->chain, 0, NULL,
-					   PREFIX "entries/test/k9", b.data,
-					   b.len),
-			 0);
-	assert_int_equal(collect(rs, &o, &res), -ESTALE);
-	assert_int_equal(count_there(rs, "entries"), 5);
-	assert_int_equal(count_there(rs, "packs"), 4);
-	assert_int_equal(count_there(rs, "gc"), 0);
-}
-
 /* ---- holds and notices */
 
 static void put_hold(struct remotes *rs, const char *id,
@@ -389,7 +331,8 @@ static void test_others(void **state)
 	make_four(rs);
 	assert_int_equal(remote_remove(&r, 0, "test", "k1"), 0);
 	assert_int_equal(chain_put_data_to(rs->chain, 0, NULL,
-					   PREFIX "gc/collectors/other", "", 0),
+					   PREFIX "gc/collectors/" OTHER, "",
+					   0),
 			 0);
 	assert_int_equal(remote_gc(&r, 0, &o, &res), -EBUSY);
 	assert_non_null(strstr(why, "another collection"));
@@ -597,21 +540,13 @@ int main(void)
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, remotes_setup, remotes_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_no_rule),
-		TEST(test_grace),
-		TEST(test_keep_last),
-		TEST(test_keep_days),
-		TEST(test_max_size),
-		TEST(test_pins),
-		TEST(test_pointers),
-		TEST(test_unreadable),
-		TEST(test_newer),
-		TEST(test_held),
-		TEST(test_others),
-		TEST(test_notices),
-		TEST(test_slept),
-		TEST(test_faults),
-		cmocka_unit_test(test_codec),
+		TEST(test_no_rule),   TEST(test_grace),
+		TEST(test_keep_last), TEST(test_keep_days),
+		TEST(test_max_size),  TEST(test_pins),
+		TEST(test_pointers),  TEST(test_unreadable),
+		TEST(test_held),      TEST(test_others),
+		TEST(test_notices),   TEST(test_slept),
+		TEST(test_faults),    cmocka_unit_test(test_codec),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

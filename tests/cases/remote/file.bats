@@ -244,7 +244,7 @@ packs() {
 	run on one "$LARDER" gc share
 	[ "$status" -eq 2 ]
 	mkdir -p "$share/v1/local/default/gc/collectors"
-	touch "$share/v1/local/default/gc/collectors/abc"
+	touch "$share/v1/local/default/gc/collectors/$(printf %032d 1)"
 	run on one "$LARDER" gc --remote
 	[ "$status" -eq 8 ]
 	[[ $output == *"another collection"* ]]
