@@ -28,9 +28,9 @@ static void all_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	enum view_all_term term = VIEW_ALL_FIXED;
 	struct fuse_entry_param e = { .ino = 0 };
+	struct view_all *a = all(req); /* the reply frees the request */
 	struct view_attr attr;
-	int r = view_all_lookup(all(req), parent, name, strlen(name), &attr,
-				&term);
+	int r = view_all_lookup(a, parent, name, strlen(name), &attr, &term);
 
 	if (r == -ENOENT) {
 		e.entry_timeout = term == VIEW_ALL_DIR ? 0 : OPS_TIMEOUT;
@@ -47,7 +47,7 @@ static void all_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (term == VIEW_ALL_DIR)
 		e.attr_timeout = BRIEF;
 	if (fuse_reply_entry(req, &e) < 0)
-		view_all_forget(all(req), attr.ino, 1);
+		view_all_forget(a, attr.ino, 1);
 }
 
 static void all_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
