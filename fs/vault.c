@@ -21,6 +21,10 @@
 #include "json_scope.h"
 #include "supervisor.h"
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 struct vault {
@@ -42,11 +46,22 @@ static void wipe(char **text)
 
 /* --- the file --- */
 
+/* Never to be run, which a system may demand; a kernel before 6.3 knows no such
+ * file. */
+static int new_file(void)
+{
+	const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	int fd = memfd_create("tiers", flags | MFD_NOEXEC_SEAL);
+
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create("tiers", flags);
+	return fd < 0 ? -errno : fd;
+}
+
 static int write_file(const char *text, size_t len, int *ret_fd)
 {
-	_cleanup_close_ int fd =
-		memfd_create("tiers", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	int r = fd < 0 ? -errno : io_write(fd, text, len);
+	_cleanup_close_ int fd = new_file();
+	int r = fd < 0 ? fd : io_write(fd, text, len);
 
 	if (r == 0 && fcntl(fd, F_ADD_SEALS, SEALS) < 0)
 		r = -errno;

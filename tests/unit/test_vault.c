@@ -31,6 +31,10 @@
 #define TOO_LONG \
 	"0123456789012345678901234567890123456789012345678901234567890123"
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 struct keeper {
@@ -197,6 +201,28 @@ static void what_is_removed_is_gone(void **state)
 	vault_free(v);
 }
 
+/* Where the kernel can make such a file. */
+static void the_file_is_not_to_be_run(void **state)
+{
+	int probe = memfd_create("test", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+	struct keeper *k = *state;
+	struct vault *v = next_worker(k);
+	struct stat st;
+
+	put(v, "mount 1", "one");
+	vault_free(v);
+	v = next_worker(k);
+	assert_has(v, "mount 1", "one");
+	pthread_mutex_lock(&k->lock);
+	assert_int_equal(fstat(k->fd, &st), 0);
+	pthread_mutex_unlock(&k->lock);
+	vault_free(v);
+	if (probe < 0)
+		skip();
+	close(probe);
+	assert_int_equal(st.st_mode & 0111, 0);
+}
+
 static void equal_lists_are_kept_once(void **state)
 {
 	struct keeper *k = *state;
@@ -316,6 +342,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_next_worker_has_it),
 		TEST(what_is_removed_is_gone),
+		TEST(the_file_is_not_to_be_run),
 		TEST(equal_lists_are_kept_once),
 		TEST(what_nobody_owns_is_swept),
 		TEST(nothing_else_is_believed),
