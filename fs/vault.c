@@ -245,22 +245,50 @@ void vault_remove(struct vault *v, const char *owner)
 		hand_over_or_say(v);
 }
 
+/* NULL: out of memory. */
+static json_t *owner_names(struct vault *v)
+{
+	LOCK_SCOPE(&v->lock);
+	json_t *names = json_array(), *list;
+	const char *owner;
+
+	json_object_foreach(v->owners, owner, list)
+	{
+		if (json_array_append_new(names, json_string(owner)) < 0) {
+			json_decref(names);
+			return NULL;
+		}
+	}
+	return names;
+}
+
+static void remove_all(struct vault *v, const json_t *names)
+{
+	LOCK_SCOPE(&v->lock);
+	bool any = false;
+	json_t *name;
+	size_t i;
+
+	json_array_foreach(names, i, name)
+	{
+		if (json_object_del(v->owners, json_string_value(name)) == 0)
+			any = true;
+	}
+	if (any)
+		hand_over_or_say(v);
+}
+
+/* lives() takes locks of its own, and so is asked under none. */
 void vault_sweep(struct vault *v, bool (*lives)(void *arg, const char *owner),
 		 void *arg)
 {
-	LOCK_SCOPE(&v->lock);
-	size_t before = json_object_size(v->owners);
-	const char *owner;
-	json_t *list;
-	void *next;
+	_cleanup_json_ json_t *names = owner_names(v);
+	size_t i = json_array_size(names);
 
-	json_object_foreach_safe(v->owners, next, owner, list)
-	{
-		if (!lives(arg, owner))
-			json_object_del(v->owners, owner);
-	}
-	if (json_object_size(v->owners) != before)
-		hand_over_or_say(v);
+	while (i-- > 0)
+		if (lives(arg, json_string_value(json_array_get(names, i))))
+			json_array_remove(names, i);
+	remove_all(v, names);
 }
 
 /* --- begin and end --- */

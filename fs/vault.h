@@ -36,7 +36,8 @@ int vault_put(struct vault *v, const char *owner, const json_t *tiers);
 json_t *vault_get(struct vault *v, const char *owner);
 void vault_remove(struct vault *v, const char *owner);
 
-/* Removes what owners have that are gone, as a worker that died could not. */
+/* Removes what owners have that are gone, as a worker that died could not;
+ * lives() may take locks, and use the vault. Short of memory, all stays. */
 void vault_sweep(struct vault *v, bool (*lives)(void *arg, const char *owner),
 		 void *arg);
 
