@@ -45,6 +45,7 @@ struct messenger {
 	int fd;
 	uint32_t number;
 	bool waits; /* the last call was not answered */
+	bool gone;
 };
 
 /* --- the process --- */
@@ -228,16 +229,13 @@ static bool is_whole(const uint8_t *buf, size_t len, size_t count)
 	return count == 0 && len == 0;
 }
 
-int messenger_tell(struct messenger *m, int fd, const void *buf, size_t len,
-		   int *ret_results, size_t count)
+/* Under the lock. */
+static int tell(struct messenger *m, int fd, const void *buf, size_t len,
+		int *ret_results, size_t count)
 {
 	struct answer answer;
-	int r;
+	int r = m->waits ? receive(m, 0, &answer) : 0;
 
-	if (!is_whole(buf, len, count))
-		return -EINVAL;
-	LOCK_SCOPE(&m->lock);
-	r = m->waits ? receive(m, 0, &answer) : 0;
 	if (r == 0)
 		r = send_call(m, fd, buf, len, count);
 	if (r < 0)
@@ -247,4 +245,27 @@ int messenger_tell(struct messenger *m, int fd, const void *buf, size_t len,
 	for (size_t n = 0; r == 0 && n < count; n++)
 		ret_results[n] = answer.results[n];
 	return r;
+}
+
+/* There is no other one: that would be a fork of a process with threads. */
+static int note_gone(struct messenger *m)
+{
+	m->gone = true;
+	return log_warn(-EPIPE,
+			"the messenger is gone: what the kernel only has in "
+			"its caches stays open until there is another worker");
+}
+
+int messenger_tell(struct messenger *m, int fd, const void *buf, size_t len,
+		   int *ret_results, size_t count)
+{
+	int r;
+
+	if (!is_whole(buf, len, count))
+		return -EINVAL;
+	LOCK_SCOPE(&m->lock);
+	if (m->gone)
+		return -EPIPE;
+	r = tell(m, fd, buf, len, ret_results, count);
+	return r == -EPIPE || r == -ECONNRESET ? note_gone(m) : r;
 }

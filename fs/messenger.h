@@ -27,7 +27,8 @@ void messenger_free(struct messenger *m); /* NULL is fine */
 
 /* Writes `count` notifications to `fd`, which lie in `buf` one behind the other,
  * each as long as its header says; ret_results gets 0 or a negative errno for
- * each. -ETIMEDOUT: the messenger waits; some were written. -EINVAL. */
+ * each. -ETIMEDOUT: the messenger waits; some were written. -EPIPE: it is gone,
+ * which is said once; the next worker has another. -EINVAL. */
 int messenger_tell(struct messenger *m, int fd, const void *buf, size_t len,
 		   int *ret_results, size_t count);
 
