@@ -68,24 +68,42 @@ static void forget_done(struct uploads *u, uint64_t id)
 			u->done[n].id = 0;
 }
 
-/* A tier's credentials may be here now; so it is tried at once. Takes `up`
- * where there is none yet. *ret_same: it is of just the same tiers. Under the
+static void swap_places(struct upload *a, struct upload *b)
+{
+	const struct upload was = *a;
+
+	a->tier = b->tier;
+	a->tiers = b->tiers;
+	a->chain = b->chain;
+	a->index = b->index;
+	b->tier = was.tier;
+	b->tiers = was.tiers;
+	b->chain = was.chain;
+	b->index = was.index;
+}
+
+/* It may name other tiers beside the one that it is for, or in another order;
+ * so all that goes with its chain changes hands, its file as well. Under the
  * lock. */
-static uint64_t join_or_append(struct uploads *u, struct upload **up,
-			       bool *ret_same)
+static void join(struct uploads *u, struct upload *other, struct upload *up)
+{
+	(void)upload_give_back(other);
+	swap_places(other, up);
+	upload_file_move(u, up->id, other->id);
+	forget_done(u, other->id);
+}
+
+/* A tier's credentials may be here now; so it is tried at once. Takes `up`
+ * where there is none yet. Under the lock. */
+static uint64_t join_or_append(struct uploads *u, struct upload **up)
 {
 	struct upload *other = find_same(u, *up);
 
-	*ret_same = !other || json_equal(other->tiers, (*up)->tiers);
-	if (!other) {
+	if (other) {
+		join(u, other, *up);
+	} else {
 		other = steal_ptr(up);
 		TAILQ_INSERT_TAIL(&u->queue, other, all);
-	} else {
-		(void)upload_give_back(other);
-		chain_unref(other->chain);
-		other->chain = chain_ref((*up)->chain);
-		other->index = (*up)->index;
-		forget_done(u, other->id);
 	}
 	other->due_ns = 0;
 	pthread_cond_broadcast(&u->changed);
@@ -106,20 +124,27 @@ static void upload_cleanup(struct upload **up)
 	upload_free(*up);
 }
 
-/* Its secrets are another's now. */
-static void drop_own(struct uploads *u, struct upload *up, uint64_t id,
-		     bool same, const json_t *tiers)
+static void drop_own(struct uploads *u, const struct upload *up)
 {
 	char owner[TIERS_OWNER_MAX];
 
 	upload_file_remove(u, up->id);
 	tiers_forget(u->tiers, upload_owner(up->id, owner));
-	if (same)
-		tiers_keep(u->tiers, upload_owner(id, owner), tiers);
+}
+
+/* Its secrets are another's now, which may be over already: who ended that one
+ * found nothing to forget then. */
+static void keep_for(struct uploads *u, uint64_t id, const json_t *tiers)
+{
+	char owner[TIERS_OWNER_MAX];
+
+	tiers_keep(u->tiers, upload_owner(id, owner), tiers);
+	if (!uploads_has(u, id))
+		tiers_forget(u->tiers, owner);
 }
 
 static int enqueue(struct uploads *u, struct upload **up, const json_t *tiers,
-		   uint64_t *ret_id, bool *ret_same)
+		   uint64_t *ret_id)
 {
 	LOCK_SCOPE(&u->lock);
 	int r = start_thread(u);
@@ -127,7 +152,7 @@ static int enqueue(struct uploads *u, struct upload **up, const json_t *tiers,
 	if (r < 0)
 		return r;
 	uploads_lend(u, *up, tiers);
-	*ret_id = join_or_append(u, up, ret_same);
+	*ret_id = join_or_append(u, up);
 	return 0;
 }
 
@@ -136,7 +161,6 @@ int uploads_add(struct uploads *u, const struct entry *e, struct chain *c,
 {
 	_cleanup_(upload_cleanup) struct upload *up = NULL;
 	char owner[TIERS_OWNER_MAX];
-	bool same = false;
 	int r = upload_new(u, e, tiers, i, force, &up);
 
 	if (r < 0)
@@ -146,9 +170,11 @@ int uploads_add(struct uploads *u, const struct entry *e, struct chain *c,
 	tiers_keep(u->tiers, upload_owner(up->id, owner), tiers);
 	r = upload_file_write(u, up);
 	if (r == 0)
-		r = enqueue(u, &up, tiers, ret_id, &same);
+		r = enqueue(u, &up, tiers, ret_id);
+	if (r == 0 && up)
+		keep_for(u, *ret_id, tiers);
 	if (up)
-		drop_own(u, up, *ret_id, same, tiers);
+		drop_own(u, up);
 	return r;
 }
 

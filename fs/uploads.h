@@ -37,7 +37,8 @@ void uploads_free(struct uploads *u);
 
 /* Puts an entry in line for tier `i` of a chain, which was made from `tiers`:
  * what of the entry is not here comes from the others of them. One that waits
- * there already is not put there twice. It is durable then. */
+ * there already is not put there twice: it goes on with this list and what that
+ * has of secrets. It is durable then. */
 int uploads_add(struct uploads *u, const struct entry *e, struct chain *c,
 		unsigned i, const json_t *tiers, bool force, uint64_t *ret_id);
 

@@ -98,6 +98,16 @@ void upload_file_remove(struct uploads *u, uint64_t id)
 		log_warn(-errno, "removing %s from the upload queue", name);
 }
 
+void upload_file_move(struct uploads *u, uint64_t from, uint64_t to)
+{
+	char name[NAME_MAX_LEN], other[NAME_MAX_LEN];
+
+	file_name(from, name);
+	file_name(to, other);
+	if (renameat(u->dirfd, name, u->dirfd, other) < 0)
+		log_warn(-errno, "renaming %s in the upload queue", name);
+}
+
 /* --- reading --- */
 
 static const char *word(const json_t *j, const char *name)

@@ -11,14 +11,17 @@
 
 struct upload {
 	TAILQ_ENTRY(upload) all; /* the lock */
-	struct uploads *uploads; /* constant, as the next five */
+	struct uploads *uploads; /* constant, as the next three */
 	uint64_t id;
 	struct entry entry; /* tenant, namespace, name and key only */
-	json_t *tier;	    /* without its secrets */
-	json_t *tiers;	    /* likewise; all of its chain, itself among them */
 	bool force;
+
+	/* Constant while `running`, else the lock; all are of one list. */
+	json_t *tier;  /* without its secrets */
+	json_t *tiers; /* likewise; all of its chain, itself among them */
 	/* The thread's while `running`, else the lock: its own (NULL: not yet
-	 * made), and one that another has lent it for the next attempt. */
+	 * made), and one that another of the same tiers has lent it for the next
+	 * attempt. */
 	struct chain *chain, *lent;
 	unsigned index; /* of the tier in them, and in `tiers` */
 
@@ -98,6 +101,9 @@ int upload_new(struct uploads *u, const struct entry *e, const json_t *tiers,
 bool upload_same_place(const json_t *a, const json_t *b);
 int upload_file_write(struct uploads *u, const struct upload *up);
 void upload_file_remove(struct uploads *u, uint64_t id);
+
+/* The file of one becomes another's; where it cannot, that keeps its own. */
+void upload_file_move(struct uploads *u, uint64_t from, uint64_t to);
 
 /* Fills the queue, before there is a thread. */
 int upload_files_read(struct uploads *u, const char *state_dir);
