@@ -50,17 +50,29 @@ static int put_own(struct rgc *g)
 				 "", 0);
 }
 
+static int64_t age_of_own(const struct rgc *g)
+{
+	return clock_boot_ns() - g->own_put_ns;
+}
+
+bool rgc_is_alive(const struct rgc *g)
+{
+	return g->own_path[0] &&
+	       age_of_own(g) <= g->pace->collector_ns / LAPSE_PART;
+}
+
 int rgc_tick(struct rgc *g, const char *phase, uint64_t done, uint64_t all)
 {
-	int64_t age = clock_boot_ns() - g->own_put_ns;
 	int r = progress_tick(g->remote->progress, phase, done, all, 0, 0);
 
 	if (r < 0 || !g->own_path[0])
 		return r;
-	if (age > g->pace->collector_ns / LAPSE_PART)
+	if (!rgc_is_alive(g))
 		return rgc_fail(g, -ETIMEDOUT,
 				"the collection stood still for too long");
-	return age > g->pace->collector_ns / REFRESH_PART ? put_own(g) : 0;
+	return age_of_own(g) > g->pace->collector_ns / REFRESH_PART ?
+		       put_own(g) :
+		       0;
 }
 
 /* A newer one may stand beside one that has died. */

@@ -75,8 +75,11 @@ void rgc_path(const struct rgc *g, const char *rest,
 struct tier_call rgc_call(const struct rgc *g);
 
 /* Between any two calls: tells how far it is, and keeps this collection's
- * object alive. -ESTALE: it was not for too long. */
+ * object alive. -ETIMEDOUT: it was not for too long. */
 int rgc_tick(struct rgc *g, const char *phase, uint64_t done, uint64_t all);
+
+/* Whether its object keeps others out; else the notice may be another one's. */
+bool rgc_is_alive(const struct rgc *g);
 
 /* ---- remote_gc_look.c */
 

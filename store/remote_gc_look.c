@@ -397,8 +397,11 @@ static int look_at_holds(struct rgc *g)
 	_cleanup_(listing_release) struct listing l = { .g = g };
 	int r = list(&l, "holds", note_hold, g->pace->sweep_ns);
 
-	for (size_t i = 0; r == 0 && i < l.n; i++)
-		r = take_hold(g, &l.items[i]);
+	for (size_t i = 0; r == 0 && i < l.n; i++) {
+		r = rgc_tick(g, "look", i, l.n);
+		if (r == 0)
+			r = take_hold(g, &l.items[i]);
+	}
 	return r;
 }
 
@@ -423,8 +426,11 @@ int rgc_look_again(struct rgc *g)
 
 	if (r == 0)
 		r = list(&l, "entries", note_entry, g->pace->sweep_ns);
-	for (size_t i = 0; r == 0 && i < l.n; i++)
-		r = take_new(g, &l.items[i]);
+	for (size_t i = 0; r == 0 && i < l.n; i++) {
+		r = rgc_tick(g, "look", i, l.n);
+		if (r == 0)
+			r = take_new(g, &l.items[i]);
+	}
 	return r;
 }
 

@@ -27,6 +27,7 @@ struct sweep {
 	size_t at_entry, at_object; /* how far it is */
 	int64_t until_ns;	    /* of this round; CLOCK_BOOTTIME */
 	bool unanswered;	    /* a removal */
+	bool late;		    /* what was next came after until_ns */
 };
 
 /* ---- the notice */
@@ -41,6 +42,7 @@ static int put_notice(struct sweep *s)
 	int r;
 
 	s->until_ns = now + g->pace->sweep_ns;
+	s->late = false;
 	g->notice.tier_ns = g->now_ns + (now - g->began_ns);
 	g->notice.number++;
 	memcpy(g->notice.id, strrchr(g->own_path, '/') + 1, REMOTE_ID_LEN);
@@ -52,6 +54,19 @@ static int put_notice(struct sweep *s)
 	return r < 0 ? r : fault_check("remote_gc.notice");
 }
 
+/* Another collection may have put one since. */
+static bool is_own_notice(const struct rgc *g, const struct tier_call *call,
+			  const char *path)
+{
+	_cleanup_buf_ struct buf data = BUF_INIT;
+	struct remote_notice n;
+
+	return chain_read_from(g->remote->chain, g->tier, call, path,
+			       REMOTE_NOTICE_MAX, &data) == 0 &&
+	       remote_notice_decode(data.data, data.len, &n) == 0 &&
+	       memcmp(n.id, g->notice.id, REMOTE_ID_LEN) == 0;
+}
+
 static void remove_notice(struct sweep *s)
 {
 	struct rgc *g = s->g;
@@ -60,7 +75,9 @@ static void remove_notice(struct sweep *s)
 
 	call.why = why; /* what failed before is what counts */
 	remote_notice_path(g->remote, path);
-	if (!s->unanswered && chain_is_up(g->remote->chain, g->tier))
+	if (!s->unanswered && rgc_is_alive(g) &&
+	    chain_is_up(g->remote->chain, g->tier) &&
+	    is_own_notice(g, &call, path) && rgc_is_alive(g))
 		(void)chain_delete_at(g->remote->chain, g->tier, &call, path);
 }
 
@@ -69,12 +86,36 @@ static bool is_over(const struct sweep *s)
 	return clock_boot_ns() >= s->until_ns;
 }
 
+/* A call that changes what is there, while the notice counts: -ETIMEDOUT, and
+ * `late`, where the round is over. It is given up well before others take the
+ * notice for old. */
+static int changing_call(struct sweep *s, struct tier_call *ret_call)
+{
+	const struct remote_pace *pace = s->g->pace;
+	int64_t left = s->until_ns - clock_boot_ns();
+	int64_t spare = pace->notice_ns - pace->sweep_ns;
+	int64_t deadline;
+
+	if (left <= 0) {
+		s->late = true;
+		return -ETIMEDOUT;
+	}
+	*ret_call = rgc_call(s->g);
+	deadline = clock_mono_ns() + left + (spare > 0 ? spare / 2 : 0);
+	if (deadline < ret_call->deadline_ns)
+		ret_call->deadline_ns = deadline;
+	return 0;
+}
+
 static int remove_path(struct sweep *s, const char *path)
 {
 	struct rgc *g = s->g;
-	struct tier_call call = rgc_call(g);
-	int r = chain_delete_at(g->remote->chain, g->tier, &call, path);
+	struct tier_call call;
+	int r = changing_call(s, &call);
 
+	if (r < 0)
+		return r;
+	r = chain_delete_at(g->remote->chain, g->tier, &call, path);
 	s->unanswered |= r < 0 && r != -ENOENT && r != -EACCES &&
 			 r != -EOPNOTSUPP;
 	return r == -ENOENT ? 0 : r;
@@ -119,14 +160,16 @@ static int put_pointer(struct sweep *s, const char *path, const char *name,
 {
 	struct rgc *g = s->g;
 	const struct rgc_entry *to = newest(g, name, branch);
-	struct tier_call call = rgc_call(g);
+	struct tier_call call;
 	int r = fault_check("remote_gc.pointer");
 
-	if (r < 0)
-		return r;
-	return to ? chain_put_data_to(g->remote->chain, g->tier, &call, path,
-				      to->entry.key, strlen(to->entry.key)) :
-		    remove_path(s, path);
+	if (r == 0 && !to)
+		return remove_path(s, path);
+	if (r == 0)
+		r = changing_call(s, &call);
+	return r < 0 ? r :
+		       chain_put_data_to(g->remote->chain, g->tier, &call, path,
+					 to->entry.key, strlen(to->entry.key));
 }
 
 /* Only what leads to an entry that goes: another one may have come just now. */
@@ -306,15 +349,23 @@ static bool is_done(const struct sweep *s)
 	       (s->g->blocked || s->at_object == s->n);
 }
 
+/* What came too late is next in another round. */
+static int sweep_all(struct sweep *s)
+{
+	int r = sweep_entries(s);
+
+	if (r == 0 && s->at_entry == s->g->n_entries && !s->g->blocked)
+		r = sweep_objects(s);
+	return s->late ? 0 : r;
+}
+
 static int under_notice(struct sweep *s)
 {
 	size_t entry = s->at_entry, object = s->at_object;
 	int r = rgc_look_again(s->g);
 
 	if (r == 0)
-		r = sweep_entries(s);
-	if (r == 0 && s->at_entry == s->g->n_entries && !s->g->blocked)
-		r = sweep_objects(s);
+		r = sweep_all(s);
 	if (r == 0)
 		r = fault_check("remote_gc.end");
 	if (r == 0 && !is_done(s) && entry == s->at_entry &&
@@ -326,8 +377,11 @@ static int under_notice(struct sweep *s)
 
 static int sweep_round(struct sweep *s)
 {
-	int r = put_notice(s);
+	int r = rgc_tick(s->g, "sweep", s->at_object, s->n);
 
+	if (r < 0)
+		return r;
+	r = put_notice(s);
 	if (r == 0)
 		r = under_notice(s);
 	remove_notice(s);

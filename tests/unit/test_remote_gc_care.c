@@ -140,6 +140,130 @@ static void test_hold_lapsed(void **state)
 	hold_drop(&h);
 }
 
+/* The machine sleeps in the middle of a call. */
+struct sleeper {
+	struct remotes *rs;
+	unsigned at, calls;
+	long ns;
+	const struct buf *notice; /* that another one has put then, or NULL */
+	unsigned before, after;	  /* objects, when the next two calls began */
+};
+
+static unsigned count_needed(struct remotes *rs)
+{
+	return count_there(rs, "entries") + count_there(rs, "trees") +
+	       count_there(rs, "packs");
+}
+
+static void sleep_at(void *arg)
+{
+	struct sleeper *s = arg;
+	const struct timespec ts = { 0, s->ns };
+
+	s->calls++;
+	fault_tier_set_hook(s->rs->first, NULL, NULL);
+	if (s->calls == s->at) {
+		nanosleep(&ts, NULL);
+		if (s->notice)
+			assert_int_equal(chain_put_data_to(s->rs->chain, 0,
+							   NULL,
+							   PREFIX "gc/notice",
+							   s->notice->data,
+							   s->notice->len),
+					 0);
+	}
+	if (s->calls == s->at + 1)
+		s->before = count_needed(s->rs);
+	if (s->calls == s->at + 2)
+		s->after = count_needed(s->rs);
+	fault_tier_set_hook(s->rs->first, sleep_at, s);
+}
+
+/* k1 goes, and k3 stays. */
+static int collect_asleep(struct remotes *rs, const struct remote_pace *pace,
+			  struct sleeper *s)
+{
+	const struct remote_gc_options o = { .grace_ns = DAY_NS,
+					     .keep_last = 1 };
+	struct remote_gc_result res;
+	struct remote r = here(rs);
+	int err;
+
+	new_chain(rs);
+	push(rs, 0, "k1");
+	fault_tier_age(rs->first, DAY_NS);
+	push(rs, 0, "k3");
+	fault_tier_age(rs->first, 2 * DAY_NS);
+	r.chain = rs->chain;
+	r.pace = pace;
+	s->rs = rs;
+	s->calls = s->before = s->after = 0;
+	fault_tier_set_hook(rs->first, sleep_at, s);
+	err = remote_gc(&r, 0, &o, &res);
+	fault_tier_set_hook(rs->first, NULL, NULL);
+	assert_int_equal(look_for(rs, "k3"), 0);
+	return err;
+}
+
+/* Nothing is removed once the notice has counted for so long. */
+static void test_late_removal(void **state)
+{
+	const struct remote_pace pace = { .hold_ns = DAY_NS,
+					  .notice_ns = DAY_NS,
+					  .sweep_ns = 100000000,
+					  .collector_ns = DAY_NS,
+					  .poll_ns = 1 };
+	struct sleeper s = { .ns = 110000000 };
+	struct remotes *rs = *state;
+
+	add_entry(rs, "k1", 1);
+	add_entry(rs, "k3", 3);
+	for (s.at = 1;; s.at++) {
+		int r = collect_asleep(rs, &pace, &s);
+
+		if (s.calls < s.at)
+			break;
+		assert_true(r == 0 || r == -ETIMEDOUT);
+		if (s.calls > s.at + 1)
+			assert_int_equal(s.after, s.before);
+	}
+	assert_true(s.at > 10);
+}
+
+/* Another collection has begun meanwhile: its notice stays, but where the call
+ * that sleeps is the one that puts or removes this one's. */
+static void test_lapsed(void **state)
+{
+	const struct remote_pace pace = { .hold_ns = DAY_NS,
+					  .notice_ns = DAY_NS,
+					  .sweep_ns = DAY_NS,
+					  .collector_ns = 200000000,
+					  .poll_ns = 1 };
+	struct remote_notice n = { .tier_ns = clock_wall_ns(), .number = 1 };
+	_cleanup_buf_ struct buf b = BUF_INIT;
+	struct sleeper s = { .ns = 110000000, .notice = &b };
+	struct remotes *rs = *state;
+	unsigned lost = 0;
+
+	memset(n.id, 'b', sizeof(n.id));
+	assert_int_equal(remote_notice_encode(&n, &b), 0);
+	add_entry(rs, "k1", 1);
+	add_entry(rs, "k3", 3);
+	for (s.at = 1;; s.at++) {
+		_cleanup_buf_ struct buf left = BUF_INIT;
+
+		collect_asleep(rs, &pace, &s);
+		if (s.calls < s.at)
+			break;
+		lost += chain_read_from(rs->chain, 0, NULL, PREFIX "gc/notice",
+					REMOTE_NOTICE_MAX, &left) < 0 ||
+			left.len != b.len ||
+			memcmp(left.data, b.data, b.len) != 0;
+	}
+	assert_true(s.at > 10);
+	assert_true(lost <= 2);
+}
+
 int main(void)
 {
 #define TEST(name) \
@@ -147,7 +271,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_newer),	    TEST(test_newer_tree),
 		TEST(test_last_unreadable), TEST(test_no_collector),
-		TEST(test_hold_lapsed),
+		TEST(test_hold_lapsed),	    TEST(test_late_removal),
+		TEST(test_lapsed),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
