@@ -9,7 +9,7 @@
  *
  * Verified is the file against the pack's name, and each frame against the
  * digest that the index gives it, but for those that this tree has compared
- * with the same digest since it was opened.
+ * with the same digest since it was opened. Nobody can put anything there meanwhile.
  */
 #include "lazy_internal.h"
 
@@ -225,11 +225,15 @@ static int publish(struct completion *c)
 	int r;
 
 	c->pos = c->lp->first;
+	sparse_freeze(c->sparse);
 	r = pack_verify_rest(c->pack, c->room->ctx, is_known, c);
-
 	if (r == 0)
 		r = sparse_finish(c->sparse, s->packs_fd);
-	return r < 0 ? r : remote_index_pack(s, c->pack);
+	if (r < 0) {
+		sparse_thaw(c->sparse);
+		return r;
+	}
+	return remote_index_pack(s, c->pack);
 }
 
 static int fetch_all(struct completion *c)
@@ -279,7 +283,7 @@ int lazy_pack_finish(struct lazy_tree *lt, uint32_t n, struct lazy_room *room,
 	c.pack = sparse_pack(c.sparse);
 	r = complete(&c);
 	sparse_unref(c.sparse);
-	if (r == -EOPNOTSUPP)
+	if (r == -EOPNOTSUPP || r == -ESTALE) /* not worth it; another does */
 		return 0;
 	if (r == -ECANCELED) /* the tree is being closed; later, then */
 		return r;

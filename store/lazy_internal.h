@@ -116,6 +116,7 @@ struct lazy_tree {
 	uint64_t stored_bytes;
 
 	/* The lock, all below. */
+	bool refused; /* the placement is none that a pack can have */
 	struct lazy_jobs jobs;
 	unsigned running;
 	TAILQ_ENTRY(lazy_tree) all;

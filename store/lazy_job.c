@@ -233,7 +233,7 @@ static void range_keep(struct range *rg)
 {
 	int r = frames_keep(rg);
 
-	if (r < 0 && r != -ENOMEM)
+	if (r < 0 && r != -ENOMEM && r != -ESTALE) /* it is whole by now */
 		log_warn(r, "chunks that were fetched cannot be kept");
 }
 

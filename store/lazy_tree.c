@@ -70,6 +70,27 @@ static int packs_fill(struct lazy_tree *lt, const struct sort_item *items)
 	return 0;
 }
 
+/* A frame over a part of another one would be written over it; only a chunk of
+ * the very same frame may be, though it cannot be right. */
+static int check_apart(const struct lazy_tree *lt, uint32_t pos)
+{
+	struct placement_loc before, loc;
+	int r;
+
+	if (pos == 0)
+		return 0;
+	r = lazy_loc(lt, pos - 1, &before);
+	if (r == 0)
+		r = lazy_loc(lt, pos, &loc);
+	if (r < 0)
+		return r;
+	if (before.pack != loc.pack || loc.off - before.off >= before.len ||
+	    (loc.off == before.off && loc.len == before.len))
+		return 0;
+	return log_error(-EBADMSG, "placement: frames of pack %u overlap at %u",
+			 loc.pack, loc.off);
+}
+
 static int prepare(struct lazy_tree *lt)
 {
 	_cleanup_free_ struct sort_item *items = NULL;
@@ -89,6 +110,9 @@ static int prepare(struct lazy_tree *lt)
 	for (pos = 0; pos < lt->n_chunks; pos++) {
 		lt->order[pos] = items[pos].chunk;
 		lt->rank[items[pos].chunk] = pos;
+		r = check_apart(lt, pos);
+		if (r < 0)
+			return r;
 	}
 	return packs_fill(lt, items);
 }
@@ -111,10 +135,11 @@ int lazy_tree_prepare(struct lazy_tree *lt)
 	LOCK_SCOPE(&lt->lazy->lock);
 	int r;
 
-	if (lt->prepared)
-		return 0;
+	if (lt->prepared || lt->refused)
+		return lt->refused ? -EBADMSG : 0;
 	r = prepare(lt);
 	if (r < 0) {
+		lt->refused = r == -EBADMSG;
 		unprepare(lt);
 		return r;
 	}

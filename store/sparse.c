@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,8 @@ struct sparse {
 	uint32_t words;
 	struct pack *pack;
 	atomic_uint refs;
+	pthread_rwlock_t lock;	/* held shared while bytes are put */
+	unsigned frozen;	/* the lock: by so many */
 	_Atomic uint64_t map[]; /* in the order of the file's bytes */
 };
 
@@ -166,6 +169,7 @@ static int sparse_new(int dirfd, const struct digest *name, uint64_t bytes,
 	sp->bytes = (uint32_t)bytes;
 	sp->words = words;
 	atomic_init(&sp->refs, 1);
+	pthread_rwlock_init(&sp->lock, NULL);
 	sp->dirfd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
 	if (sp->dirfd < 0) {
 		int err = -errno;
@@ -232,6 +236,7 @@ void sparse_unref(struct sparse *sp)
 	cleanup_close(&sp->fd);
 	cleanup_close(&sp->map_fd);
 	cleanup_close(&sp->dirfd);
+	pthread_rwlock_destroy(&sp->lock);
 	free(sp);
 }
 
@@ -315,7 +320,10 @@ int sparse_put(struct sparse *sp, uint32_t off, const void *data, uint32_t len)
 		return r;
 	if (off > sp->bytes || len > sp->bytes - off)
 		return -EBADMSG;
-	return io_pwrite(sp->fd, data, len, off);
+	pthread_rwlock_rdlock(&sp->lock);
+	r = sp->frozen ? -ESTALE : io_pwrite(sp->fd, data, len, off);
+	pthread_rwlock_unlock(&sp->lock);
+	return r;
 }
 
 int sparse_mark(struct sparse *sp, const uint32_t *offs, uint32_t n)
@@ -351,6 +359,20 @@ void sparse_drop(struct sparse *sp, uint32_t off)
 }
 
 /* --- becoming whole --- */
+
+void sparse_freeze(struct sparse *sp)
+{
+	pthread_rwlock_wrlock(&sp->lock);
+	sp->frozen++;
+	pthread_rwlock_unlock(&sp->lock);
+}
+
+void sparse_thaw(struct sparse *sp)
+{
+	pthread_rwlock_wrlock(&sp->lock);
+	sp->frozen--;
+	pthread_rwlock_unlock(&sp->lock);
+}
 
 /* The directory <hh> of packs; its name is synced as well. */
 static int packs_subdir(int packs_dirfd, const char *path, int *ret_fd)

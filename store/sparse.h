@@ -53,17 +53,23 @@ bool sparse_has(const struct sparse *sp, uint32_t off);
 /* Puts the bytes of one or several frames, which the caller has checked, in
  * their place; sparse_mark() then says that they are there (best of frames near
  * each other: it writes what the map has from the first to the last). -ENOSPC,
- * -EIO. */
+ * -EIO; -ESTALE: it is frozen. */
 int sparse_put(struct sparse *sp, uint32_t off, const void *data, uint32_t len);
 int sparse_mark(struct sparse *sp, const uint32_t *offs, uint32_t n);
 
 /* A frame that is not what its chunk's digest says has not arrived. */
 void sparse_drop(struct sparse *sp, uint32_t off);
 
+/* Nothing can be put any more, by nobody who has it open, until as many have
+ * thawed it: what is verified now stays so. */
+void sparse_freeze(struct sparse *sp);
+void sparse_thaw(struct sparse *sp);
+
 /*
- * Syncs the file, which the caller has verified whole (pack_verify()), and
- * moves it to `packs_dirfd`. From then on it is a pack like any other; `sp` goes
- * on reading it. -ESTALE: another file has its name by now.
+ * Syncs the file, which the caller has frozen and then verified whole
+ * (pack_verify()), and moves it to `packs_dirfd`. From then on it is a pack like
+ * any other, and stays frozen; `sp` goes on reading it. -ESTALE: another file
+ * has its name by now.
  */
 int sparse_finish(struct sparse *sp, int packs_dirfd);
 

@@ -14,6 +14,8 @@
 #include <sched.h>
 
 #include "store/base/clock.h"
+#include "store/base/crc32c.h"
+#include "store/base/le.h"
 #include "store/chunker.h"
 #include "store/lazy.h"
 #include "store/record.h"
@@ -859,6 +861,48 @@ static void a_placement_is_not_believed(void **state)
 	read_all(g);
 }
 
+static int placement_file(struct ground *g, uint8_t **ret_data, size_t *ret_len)
+{
+	char path[700];
+
+	assert_int_equal(
+		count_objects(&g->at, "placements", path, sizeof(path)), 1);
+	assert_int_equal(
+		io_read_file(AT_FDCWD, path, 1 << 20, ret_data, ret_len), 0);
+	return open(path, O_WRONLY | O_CLOEXEC);
+}
+
+/* One frame begins within another one: nothing is fetched by that. */
+static void overlapping_frames_are_refused(void **state)
+{
+	struct ground *g = *state;
+	uint8_t *data, *last, *other;
+	size_t len;
+	int fd;
+
+	tree_close(g);
+	fd = placement_file(g, &data, &len);
+	last = data + len - 4 - 12;
+	other = last - 12;
+	memcpy(other, last, 12);
+	le32_put(other + 4, le32_get(last + 4) + 1);
+	le32_put(last + 12, crc32c(0, data, len - 4));
+	assert_int_equal(io_pwrite(fd, data, len, 0), 0);
+	tree_open(g);
+	for (uint32_t c = 0; c < g->chunks; c++)
+		assert_true(read_chunk(g, c) < 0);
+	assert_int_equal(atomic_load(&g->source.gets), 0);
+	tree_close(g);
+	/* The very same frame is read, and one of the chunks is another one. */
+	memcpy(other, last, 12);
+	le32_put(last + 12, crc32c(0, data, len - 4));
+	assert_int_equal(io_pwrite(fd, data, len, 0), 0);
+	tree_open(g);
+	assert_int_equal(read_chunk(g, 0), 0);
+	close(fd);
+	free(data);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -886,6 +930,7 @@ int main(void)
 		TEST(a_bad_record_is_refused),
 		TEST(a_fill_survives_an_outage),
 		TEST(a_placement_is_not_believed),
+		TEST(overlapping_frames_are_refused),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -240,6 +240,33 @@ static void it_becomes_whole(void **state)
 	close(to);
 }
 
+/* What was verified cannot be written over, before and behind its publishing. */
+static void nothing_is_put_while_frozen(void **state)
+{
+	struct ground *g = *state;
+	int to = make_dir(g->f, "to");
+	struct sparse *sp = create(g);
+	uint32_t n;
+
+	for (n = 1; n < pack_chunks(g->pack); n++)
+		assert_int_equal(put_frame(g, sp, n), 0);
+	put_index(g, sp);
+	sparse_freeze(sp);
+	sparse_freeze(sp);
+	assert_int_equal(put_frame(g, sp, 0), -ESTALE);
+	sparse_thaw(sp);
+	assert_int_equal(put_frame(g, sp, 0), -ESTALE);
+	assert_false(frame_is_good(g, sp, 0));
+	sparse_thaw(sp);
+	assert_int_equal(put_frame(g, sp, 0), 0);
+	sparse_freeze(sp);
+	assert_int_equal(sparse_finish(sp, to), 0);
+	assert_int_equal(put_frame(g, sp, 0), -ESTALE);
+	assert_true(frame_is_good(g, sp, 0));
+	sparse_unref(sp);
+	close(to);
+}
+
 /* A file that was put in its place is not published as what was verified. */
 static void another_file_is_not_published(void **state)
 {
@@ -462,6 +489,8 @@ int main(int argc, char **argv)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(it_becomes_whole, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(nothing_is_put_while_frozen,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(another_file_is_not_published,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_damaged_head_is_removed,
