@@ -18,13 +18,13 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "http_answer.h"
 
 #define IDLE_SLOTS_MAX 8
 #define CONNECT_TIMEOUT_MS 10000L
 #define LOW_SPEED_BYTES 256L /* in a second, for so many seconds */
 #define LOW_SPEED_SECONDS 30L
 #define REDIRECTS_MAX 5L
-#define ERROR_BODY_MAX (64u << 10) /* of an answer that is not used */
 
 struct slot {
 	struct slot *next;
@@ -40,8 +40,6 @@ struct http {
 	unsigned count;
 };
 
-#define HEADER_MAX 128 /* bytes of the value of a header that counts */
-
 /* One request under way; one thread's. */
 struct transfer {
 	const struct tier_call *call;
@@ -49,13 +47,7 @@ struct transfer {
 	CURL *easy;
 	char error[CURL_ERROR_SIZE];
 	struct curl_slist *headers;
-	uint64_t skip; /* bytes in front of the part that is wanted */
-	uint64_t given, ignored;
-	bool begun;	/* the answer's head was looked at */
-	bool is_body;	/* what comes is for the sink */
-	bool enough;	/* the part has come; the rest is not wanted */
-	bool has_range; /* of the answer, as the next three */
-	uint64_t range_first, range_last;
+	struct http_answer answer;
 	int err; /* what sink, source or a check ended it with */
 	uint64_t sent;
 };
@@ -173,105 +165,58 @@ static void slot_give_back(struct http *h, struct slot *s)
 
 /* --- callbacks --- */
 
-/* What stands behind `name`, where the line is that header. */
-static bool header_value(const char *line, size_t len, const char *name,
-			 char ret_text[HEADER_MAX])
+/* "Date: Sun, 06 Nov 1994 08:49:37 GMT" */
+static void note_date(struct tier_seen *seen, const char *line, size_t len)
 {
-	size_t skip = strlen(name);
+	char text[HTTP_VALUE_MAX];
+	time_t date;
 
-	if (len <= skip || len - skip >= HEADER_MAX ||
-	    strncasecmp(line, name, skip) != 0)
-		return false;
-	memcpy(ret_text, line + skip, len - skip);
-	ret_text[len - skip] = '\0';
-	return true;
+	if (!http_header_value(line, len, "date:", text))
+		return;
+	date = curl_getdate(text, NULL);
+	seen->date_s = date > 0 ? date : 0;
 }
 
-/* "Content-Range: bytes 0-99/1234", "Date: Sun, 06 Nov 1994 08:49:37 GMT" */
 static size_t on_header(char *line, size_t one, size_t len, void *arg)
 {
 	struct transfer *t = arg;
-	char text[HEADER_MAX];
-	time_t date;
 
 	len *= one;
-	if (len > 5 && strncmp(line, "HTTP/", 5) == 0)
-		t->has_range = false; /* of another answer, after a redirect */
-	if (header_value(line, len, "content-range:", text))
-		t->has_range = sscanf(text, " bytes %" SCNu64 "-%" SCNu64 "/",
-				      &t->range_first, &t->range_last) == 2;
-	if (t->call && t->call->seen &&
-	    header_value(line, len, "date:", text)) {
-		date = curl_getdate(text, NULL);
-		t->call->seen->date_s = date > 0 ? date : 0;
-	}
+	http_answer_header(&t->answer, line, len);
+	if (t->call && t->call->seen)
+		note_date(t->call->seen, line, len);
 	return len;
-}
-
-static bool wants_part(const struct http_request *req)
-{
-	return req->off > 0 || req->len > 0;
 }
 
 /* Whether the answer is the part that was asked for, or all. */
 static int begin_body(struct transfer *t)
 {
-	const struct http_request *req = t->req;
 	long status = 0;
 
-	t->begun = true;
 	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
-	t->is_body = req->sink && (status == 200 || status == 206);
-	if (!t->is_body)
-		return 0;
-	if (status == 200) {
-		if (t->call && t->call->seen)
-			t->call->seen->whole = wants_part(req);
-		t->skip = req->off;
-		return 0;
-	}
-	if (!t->has_range || !wants_part(req) || t->range_first != req->off ||
-	    (req->len && t->range_last != req->off + req->len - 1))
+	if (http_answer_begin(&t->answer, status) < 0)
 		return tier_why(t->call, -EIO,
 				"another range than was asked for");
+	if (t->answer.is_whole && t->call && t->call->seen)
+		t->call->seen->whole = true;
 	return 0;
-}
-
-static int give(struct transfer *t, const char *data, size_t len)
-{
-	const struct http_request *req = t->req;
-	size_t skip = t->skip < len ? t->skip : len;
-	int r;
-
-	t->skip -= skip;
-	data += skip;
-	len -= skip;
-	/* Only where a server gives all does the rest follow. */
-	if (req->len && len > req->len - t->given && !t->has_range) {
-		len = req->len - t->given;
-		t->enough = true;
-	}
-	if (len == 0)
-		return 0;
-	r = req->sink(req->arg, data, len);
-	t->given += len;
-	return r;
 }
 
 static size_t on_body(char *data, size_t one, size_t len, void *arg)
 {
 	struct transfer *t = arg;
+	const char *wanted = data;
+	size_t n = len * one;
 
-	len *= one;
-	if (!t->begun)
+	len = n;
+	if (!t->answer.begun)
 		t->err = begin_body(t);
-	if (t->err == 0 && t->is_body) {
-		t->err = give(t, data, len);
-	} else if (t->err == 0) {
-		t->ignored += len;
-		t->enough = t->ignored > ERROR_BODY_MAX;
+	if (t->err == 0) {
+		http_answer_body(&t->answer, &wanted, &n);
+		if (n > 0)
+			t->err = t->req->sink(t->req->arg, wanted, n);
 	}
-	return t->err || t->enough ? 0 : len;
+	return t->err || t->answer.enough ? 0 : len;
 }
 
 static size_t on_upload(char *buf, size_t one, size_t cap, void *arg)
@@ -371,7 +316,7 @@ static bool set_range(CURL *e, const struct http_request *req)
 {
 	char range[64];
 
-	if (!wants_part(req))
+	if (req->off == 0 && req->len == 0)
 		return true;
 	if (req->len)
 		snprintf(range, sizeof(range), "%" PRIu64 "-%" PRIu64, req->off,
@@ -497,10 +442,10 @@ static int finish(struct transfer *t, CURLcode result, long *ret_status,
 	if (t->err)
 		return t->err;
 	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, ret_status);
-	if (result != CURLE_OK && !t->enough)
+	if (result != CURLE_OK && !t->answer.enough)
 		return transfer_error(t, result);
 	/* An empty body never came to begin_body(). */
-	if (!t->begun && strcmp(t->req->method, "GET") == 0) {
+	if (!t->answer.begun && strcmp(t->req->method, "GET") == 0) {
 		int r = begin_body(t);
 
 		if (r < 0)
@@ -515,7 +460,11 @@ int http_do(struct http *h, const struct tier_call *call,
 	    const struct http_request *req, long *ret_status,
 	    uint64_t *ret_length)
 {
-	struct transfer t = { .call = call, .req = req };
+	struct transfer t = { .call = call,
+			      .req = req,
+			      .answer = { .off = req->off,
+					  .len = req->len,
+					  .wants_body = req->sink != NULL } };
 	CURLcode result = CURLE_OK;
 	struct slot *s = slot_take(h);
 	int r;
