@@ -193,7 +193,8 @@ static int check(const struct manifest *m, size_t len)
 	size_t body;
 
 	if (len < HEADER_BYTES + CRC_BYTES || memcmp(d, MAGIC, 8) != 0 ||
-	    le32_get(d + 8) != VERSION || le32_get(d + 12) > FILES_MAX)
+	    le32_get(d + 8) != VERSION || le32_get(d + 12) > FILES_MAX ||
+	    le64_get(d + 16) > INT64_MAX)
 		return -EBADMSG;
 	body = HEADER_BYTES + (size_t)le32_get(d + 12) * RECORD_BYTES;
 	if (len != body + CRC_BYTES || crc32c(0, d, body) != le32_get(d + body))
