@@ -38,6 +38,7 @@
 #include "messenger.h"
 #include "mounts.h"
 #include "notify.h"
+#include "own_dir.h"
 #include "rpc.h"
 #include "sandbox.h"
 #include "supervisor.h"
@@ -358,6 +359,20 @@ static int bound_log(const char *state_dir)
 	return path ? log_file_bound(path, LOG_FILE_BYTES) : -ENOMEM;
 }
 
+/* What is there is believed: mounts, and with which rights they were made. */
+static int check_state(struct daemon *d)
+{
+	char why[OWN_DIR_WHY_MAX];
+	int r = own_dir_open(d->state_dir, false, why);
+
+	if (r >= 0) {
+		close(r);
+		return 0;
+	}
+	say_ready(d, why);
+	return log_error(r, "%s", why);
+}
+
 static int daemon_init(struct daemon *d)
 {
 	const char *idle = getenv("LARDER_IDLE_SECONDS");
@@ -384,6 +399,8 @@ static int daemon_init(struct daemon *d)
 	r = blame_new(&d->blame);
 	if (r == 0)
 		r = io_mkdir_p(d->state_dir, 0700);
+	if (r == 0)
+		r = check_state(d);
 	if (r == 0)
 		r = bound_log(d->state_dir);
 	if (r < 0)

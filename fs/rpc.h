@@ -22,14 +22,16 @@ char *rpc_state_dir(void);
 char *rpc_runtime_dir(void);	   /* ends in /larder */
 char *rpc_socket_name(const char *store_dir); /* "<16 hex>.sock" */
 
-/* Makes the runtime directory (0700) and checks that the user owns it and
- * nobody else may enter; a descriptor, or -EACCES. */
+/* Makes the runtime directory (0700) and checks that the user owns it, nobody
+ * else may enter, and nobody else may rename what is beside it; a descriptor,
+ * or -EACCES, -ELOOP (said). */
 int rpc_runtime_open(void);
 
 /* Connects to / binds and listens at `name` in the runtime directory; works
  * for directories whose path is too long for sun_path. A descriptor, or
- * -ENOENT, -ECONNREFUSED (nobody listens), -EAGAIN: somebody listens, and did
- * not accept anybody for `timeout_s` (0: as long as that takes). */
+ * -ENOENT, -ECONNREFUSED (nobody listens), -EACCES (another user does, who
+ * gets nothing; said), -EAGAIN: somebody listens, and did not accept anybody for
+ * `timeout_s` (0: as long as that takes). */
 int rpc_connect(int runtime_dirfd, const char *name, unsigned timeout_s);
 int rpc_listen(int runtime_dirfd, const char *name);
 

@@ -24,6 +24,8 @@
 #include "store/base/log.h"
 #include "store/digest.h"
 
+#include "own_dir.h"
+
 #define BACKLOG 64
 #define ALIVE_S 1 /* who accepts nobody for so long is there all the same */
 
@@ -149,6 +151,7 @@ int rpc_runtime_open(void)
 	_cleanup_free_ char *base = NULL;
 	_cleanup_free_ char *dir = NULL;
 	_cleanup_close_ int base_fd = -1;
+	char why[OWN_DIR_WHY_MAX];
 	bool shared;
 
 	base = runtime_base(&shared);
@@ -160,10 +163,9 @@ int rpc_runtime_open(void)
 		return base_fd < 0 ? base_fd :
 				     open_private(base_fd, "larder", dir);
 	}
-	base_fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	base_fd = own_dir_open(base, true, why);
 	if (base_fd < 0)
-		return log_error(-errno, "cannot open runtime directory %s",
-				 base);
+		return log_error(base_fd, "XDG_RUNTIME_DIR: %s", why);
 	return open_private(base_fd, "larder", dir);
 }
 
@@ -189,6 +191,23 @@ static int set_timeout(int fd, unsigned timeout_s)
 		       0;
 }
 
+/* Who listens, by the credentials that the kernel kept when it began to: a
+ * request may hold secrets. Root may (systemd does, for its units). */
+static int check_listener(int fd, const char *name)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return -errno;
+	if (peer.uid == geteuid() || peer.uid == 0)
+		return 0;
+	return log_error(-EACCES,
+			 "who listens at the control socket %s is another user "
+			 "(uid %u), not the daemon; remove the socket",
+			 name, (unsigned)peer.uid);
+}
+
 int rpc_connect(int runtime_dirfd, const char *name, unsigned timeout_s)
 {
 	_cleanup_close_ int fd = -1;
@@ -206,7 +225,9 @@ int rpc_connect(int runtime_dirfd, const char *name, unsigned timeout_s)
 	while (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
 		if (errno != EINTR)
 			return -errno;
-	r = timeout_s ? set_timeout(fd, 0) : 0;
+	r = check_listener(fd, name);
+	if (r == 0 && timeout_s)
+		r = set_timeout(fd, 0);
 	return r < 0 ? r : steal_fd(&fd);
 }
 

@@ -25,6 +25,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/io.h"
 #include "mountinfo.h"
+#include "own_dir.h"
 #include "supervisor.h"
 #include "supervisor_msg.h"
 
@@ -194,46 +195,48 @@ static int tool_run(struct answer *a, char *const argv[], int comm_fd)
 
 /* --- mounting --- */
 
-/* The directory as the kernel will name it: its parent's real path and its
- * own last name, which is no symbolic link. */
-static int canonical_path(const char *dir, char **ret_path)
+/* As the kernel will name it: without what "//" and a '/' at the end are. */
+static char *clean_path(const char *dir)
 {
-	_cleanup_free_ char *copy = strdup(dir);
-	_cleanup_free_ char *parent = NULL;
-	char *slash;
-	size_t len;
+	char *clean = strdup(dir), *to = clean;
 
-	if (!copy)
-		return -ENOMEM;
-	len = strlen(copy);
-	while (len > 1 && copy[len - 1] == '/')
-		copy[--len] = '\0';
-	slash = strrchr(copy, '/');
-	if (!slash || slash[1] == '\0' || strcmp(slash, "/.") == 0 ||
-	    strcmp(slash, "/..") == 0)
-		return -EINVAL;
-	*slash = '\0';
-	parent = realpath(slash == copy ? "/" : copy, NULL);
-	if (!parent)
-		return -errno;
-	*ret_path = io_path("%s/%s", strcmp(parent, "/") == 0 ? "" : parent,
-			    slash + 1);
-	return *ret_path ? 0 : -ENOMEM;
+	if (!clean)
+		return NULL;
+	for (const char *from = dir; *from; from++)
+		if (*from != '/' || (from[1] && from[1] != '/'))
+			*to++ = *from;
+	*to = '\0';
+	return clean;
 }
 
+static int open_real_dir(const char *path, int *ret_fd)
+{
+	const char *name;
+	_cleanup_close_ int parent = own_dir_walk(path, &name);
+
+	if (parent < 0)
+		return parent;
+	*ret_fd = openat(parent, name,
+			 O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC);
+	return *ret_fd < 0 ? -errno : 0;
+}
+
+/* Commands name real paths, so a symbolic link on the way was put there since,
+ * maybe by somebody who wants a mount elsewhere. */
 static int open_dir(struct answer *a, const char *dir, int *ret_fd)
 {
-	int r = dir[0] == '/' ? canonical_path(dir, &a->path) : -EINVAL;
+	int r;
 
-	if (r == 0) {
-		*ret_fd = open(a->path,
-			       O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC);
-		r = *ret_fd < 0 ? -errno : 0;
-	}
+	a->path = clean_path(dir);
+	r = a->path ? open_real_dir(a->path, ret_fd) : -ENOMEM;
 	switch (r) {
 	case -EINVAL:
 		return answer_fail(a, r, "%s cannot be a mount point", dir);
 	case -ELOOP:
+		return answer_fail(a, r,
+				   "%s leads through a symbolic link; mount at "
+				   "the real path",
+				   dir);
 	case -ENOTDIR:
 		return answer_fail(a, r, "%s is not a directory", dir);
 	case -ENOENT:
@@ -436,11 +439,18 @@ static int umount_as_user(struct answer *a, const struct mount_job *job)
 	return tool_run(a, job->lazy ? lazy_argv : argv, -1);
 }
 
+/* From its parent, so that nobody can lead to another mount of that name. */
 static int umount_as_root(const struct mount_job *job)
 {
 	int flags = UMOUNT_NOFOLLOW | (job->lazy ? MNT_DETACH : 0);
+	const char *name;
+	_cleanup_close_ int parent = own_dir_walk(job->dir, &name);
 
-	return umount2(job->dir, flags) < 0 ? -errno : 0;
+	if (parent < 0)
+		return parent;
+	if (fchdir(parent) < 0 || umount2(name, flags) < 0)
+		return -errno;
+	return 0;
 }
 
 static int do_umount(struct answer *a, const struct mount_job *job)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "fs/own_dir.h"
 #include "fs/rpc.h"
 #include "keys.h"
 #include "store/base/cleanup.h"
@@ -141,6 +142,8 @@ static int open_log(char **ret_path, struct failure *f)
 	_cleanup_free_ char *dir = rpc_state_dir();
 	_cleanup_free_ char *path = dir ? io_path("%s/" RPC_LOG_FILE, dir) :
 					  NULL;
+	_cleanup_close_ int own = -1;
+	char why[OWN_DIR_WHY_MAX];
 	int r, fd;
 
 	if (!path)
@@ -150,7 +153,11 @@ static int open_log(char **ret_path, struct failure *f)
 		return failure_set(f, r, EXIT_ERROR,
 				   "cannot make the state directory %s: %s",
 				   dir, strerror(-r));
-	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	own = own_dir_open(dir, false, why);
+	if (own < 0)
+		return failure_set(f, own, EXIT_ERROR, "%s", why);
+	fd = openat(own, RPC_LOG_FILE,
+		    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return failure_set(f, -errno, EXIT_ERROR,
 				   "cannot open the daemon's log %s: %s", path,

@@ -18,6 +18,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fs/rpc.h"
@@ -522,6 +524,62 @@ static void test_runtime_dir_of_others(void **state)
 	assert_true(rpc_runtime_open() < 0);
 }
 
+/* Listens as another user until its pipe is closed. */
+static pid_t listen_as(uid_t uid, int dirfd, int wait_fd, int other_fd)
+{
+	pid_t pid = fork();
+	char byte;
+
+	assert_true(pid >= 0);
+	if (pid > 0)
+		return pid;
+	close(other_fd);
+	if (setgid(uid) < 0 || setuid(uid) < 0)
+		_exit(1);
+	if (rpc_listen(dirfd, "s.sock") < 0)
+		_exit(2);
+	_exit(read(wait_fd, &byte, 1) == 0 ? 0 : 3);
+}
+
+static int connect_when_there(int dirfd)
+{
+	const struct timespec ms = { 0, 1000000 };
+	int fd = -ENOENT;
+
+	for (int i = 0; i < 10000 && fd == -ENOENT; i++) {
+		fd = rpc_connect(dirfd, "s.sock", 0);
+		if (fd == -ECONNREFUSED) /* bound, not listening yet */
+			fd = -ENOENT;
+		nanosleep(&ms, NULL);
+	}
+	return fd;
+}
+
+static void test_listener_of_others(void **state)
+{
+	char dir[] = "/tmp/larder-rpc-other.XXXXXX";
+	int pipe_fds[2], status, dirfd;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chmod(dir, 0777), 0);
+	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(pipe(pipe_fds), 0);
+	pid = listen_as(12345, dirfd, pipe_fds[0], pipe_fds[1]);
+	assert_int_equal(connect_when_there(dirfd), -EACCES);
+	/* Nor is it taken for a dead daemon's. */
+	assert_int_equal(rpc_listen(dirfd, "s.sock"), -EADDRINUSE);
+	close(pipe_fds[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(pipe_fds[0]);
+	close(dirfd);
+	assert_int_equal(io_remove_tree(AT_FDCWD, dir), 0);
+}
+
 static void expect_dir(char *dir, const char *expected)
 {
 	assert_non_null(dir);
@@ -574,6 +632,7 @@ int main(void)
 						deep_teardown),
 		cmocka_unit_test_setup_teardown(test_full_line, deep_setup,
 						deep_teardown),
+		cmocka_unit_test(test_listener_of_others),
 		cmocka_unit_test_setup_teardown(test_runtime_dir_of_others,
 						deep_setup, deep_teardown),
 		cmocka_unit_test(test_places),

@@ -514,6 +514,9 @@ static void test_clear_errors(void **state)
 	_cleanup_free_ char *file = io_path("%s/file", h->dir);
 	_cleanup_free_ char *missing = io_path("%s/missing", h->dir);
 	_cleanup_free_ char *under = io_path("%s/missing/dir", h->dir);
+	_cleanup_free_ char *way = io_path("%s/way", h->dir);
+	_cleanup_free_ char *through = io_path("%s/mnt", way);
+	_cleanup_free_ char *dots = io_path("%s/../x/mnt", h->dir);
 	static const struct {
 		int err;
 		const char *words;
@@ -522,13 +525,17 @@ static void test_clear_errors(void **state)
 		{ -ENOTDIR, "not a directory" },
 		{ -ENOENT, "does not exist" },
 		{ -ENOENT, "does not exist" },
+		{ -ELOOP, "through a symbolic link" },
+		{ -EINVAL, "cannot be a mount point" },
 		{ -EINVAL, "cannot be a mount point" },
 		{ -EINVAL, "cannot be a mount point" },
 	};
-	const char *dirs[] = { link, file, missing, under, "/", "relative" };
+	const char *dirs[] = { link,	file, missing, under,
+			       through, dots, "/",     "relative" };
 	unsigned i;
 
 	assert_int_equal(symlink(h->mnt, link), 0);
+	assert_int_equal(symlink(h->dir, way), 0);
 	close(open(file, O_CREAT | O_WRONLY, 0600));
 	for (i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
 		_cleanup_free_ char *error = NULL;
