@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 #include <sys/prctl.h>
 
@@ -22,23 +23,74 @@
 #define SANITIZED 0
 #endif
 
-int sandbox_parse(const char *text, bool *ret_wanted)
+static const struct {
+	const char *name;
+	unsigned part;
+} part_names[] = { { "privileges", SANDBOX_PRIVILEGES },
+		   { "dumps", SANDBOX_DUMPS },
+		   { "seccomp", SANDBOX_SECCOMP },
+		   { "landlock", SANDBOX_LANDLOCK } };
+
+static unsigned find_part(const char *name, size_t len)
 {
-	if (strcasecmp(text, "on") != 0 && strcasecmp(text, "off") != 0)
-		return -EINVAL;
-	*ret_wanted = strcasecmp(text, "on") == 0;
+	for (size_t i = 0; i < sizeof(part_names) / sizeof(*part_names); i++)
+		if (strlen(part_names[i].name) == len &&
+		    strncasecmp(part_names[i].name, name, len) == 0)
+			return part_names[i].part;
 	return 0;
 }
 
-static bool is_wanted(void)
+/* "seccomp,landlock" */
+static int parse_names(const char *text, unsigned *ret_parts)
 {
-	const char *text = getenv("LARDER_SANDBOX");
-	bool wanted = true;
+	unsigned parts = 0;
 
-	if (text && *text && sandbox_parse(text, &wanted) < 0)
-		log_warn(0, "LARDER_SANDBOX=%s is neither on nor off; it is on",
+	for (;;) {
+		size_t len = strcspn(text, ",");
+		unsigned part = find_part(text, len);
+
+		if (!part)
+			return -EINVAL;
+		parts |= part;
+		if (!text[len])
+			break;
+		text += len + 1;
+	}
+	*ret_parts = parts;
+	return 0;
+}
+
+int sandbox_parse(const char *text, unsigned *ret_parts)
+{
+	unsigned without = 0;
+
+	if (strncasecmp(text, "off:", 4) == 0) {
+		int r = parse_names(text + 4, &without);
+
+		if (r < 0)
+			return r;
+	} else if (strcasecmp(text, "off") == 0) {
+		without = SANDBOX_ALL;
+	} else if (strcasecmp(text, "on") != 0) {
+		return -EINVAL;
+	}
+	if (without & SANDBOX_PRIVILEGES)
+		without |= SANDBOX_SECCOMP | SANDBOX_LANDLOCK;
+	*ret_parts = SANDBOX_ALL & ~without;
+	return 0;
+}
+
+static unsigned wanted_parts(void)
+{
+	const char *text = getenv(SANDBOX_VARIABLE);
+	unsigned parts = SANDBOX_ALL;
+
+	if (text && *text && sandbox_parse(text, &parts) < 0)
+		log_warn(0,
+			 SANDBOX_VARIABLE "=%s is neither on, off nor off: "
+					  "with parts of it; all of it is on",
 			 text);
-	return wanted;
+	return parts;
 }
 
 /* Whether a part is in force. */
@@ -58,18 +110,17 @@ static int set(int option, unsigned long value)
  * nor a ruleset. */
 void sandbox_enter(struct sandbox *ret_sandbox)
 {
-	struct sandbox s = { .wanted = is_wanted() };
+	struct sandbox s = { .wanted = wanted_parts() };
 
-	*ret_sandbox = s;
-	if (!s.wanted)
-		return;
-	s.no_new_privs = done(set(PR_SET_NO_NEW_PRIVS, 1), "no_new_privs");
-	if (!SANITIZED)
+	if (s.wanted & SANDBOX_PRIVILEGES)
+		s.no_new_privs =
+			done(set(PR_SET_NO_NEW_PRIVS, 1), "no_new_privs");
+	if ((s.wanted & SANDBOX_DUMPS) && !SANITIZED)
 		s.no_dumps = done(set(PR_SET_DUMPABLE, 0),
 				  "protection of its memory");
-	if (s.no_new_privs) {
+	if (s.no_new_privs && (s.wanted & SANDBOX_LANDLOCK))
 		s.landlock = done(sandbox_landlock(), "Landlock");
+	if (s.no_new_privs && (s.wanted & SANDBOX_SECCOMP))
 		s.seccomp = done(sandbox_seccomp(SANITIZED), "seccomp");
-	}
 	*ret_sandbox = s;
 }

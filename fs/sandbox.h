@@ -19,17 +19,29 @@
 
 #include <stdbool.h>
 
+#define SANDBOX_VARIABLE "LARDER_SANDBOX"
+
+enum sandbox_part {
+	SANDBOX_PRIVILEGES = 1 << 0,
+	SANDBOX_DUMPS = 1 << 1,
+	SANDBOX_SECCOMP = 1 << 2,
+	SANDBOX_LANDLOCK = 1 << 3,
+	SANDBOX_ALL = (1 << 4) - 1,
+};
+
 struct sandbox {
-	bool wanted;
+	unsigned wanted; /* of sandbox_part; 0: it is turned off */
 	/* What is in force. */
 	bool no_new_privs, no_dumps, seccomp, landlock;
 };
 
-/* "on" or "off", in any case; -EINVAL. */
-int sandbox_parse(const char *text, bool *ret_wanted);
+/* "on", "off", or "off:" and the parts that are not wanted, with commas:
+ * privileges (seccomp and landlock cannot do without), dumps, seccomp,
+ * landlock. In any case; -EINVAL. */
+int sandbox_parse(const char *text, unsigned *ret_parts);
 
-/* Gives all of it up for good, unless $LARDER_SANDBOX is off. What cannot be
- * is logged where the kernel should have it. */
+/* Gives up for good what $LARDER_SANDBOX does not turn off. What cannot be is
+ * logged where the kernel should have it. */
 void sandbox_enter(struct sandbox *ret_sandbox);
 
 /* --- among sandbox* --- */

@@ -33,7 +33,7 @@ static void print_sandbox(const json_t *status, bool verbose)
 	const char *between = "";
 
 	if (json_is_null(sandbox)) {
-		printf("sandbox  %soff%s (LARDER_SANDBOX)\n",
+		printf("sandbox  %soff%s (setting sandbox)\n",
 		       out_colour(OUT_RED), out_colour(OUT_PLAIN));
 		return;
 	}

@@ -13,6 +13,7 @@
 #include "cmd.h"
 #include "config_file.h"
 #include "fs/keeper.h"
+#include "fs/sandbox.h"
 #include "key_options.h"
 #include "schema.h"
 #include "store/base/cleanup.h"
@@ -38,6 +39,7 @@ static const struct schema_key file_keys[] = {
 	{ "limits", SCHEMA_MAP, offsetof(struct config_nodes, limits) },
 	{ "store", SCHEMA_MAP, offsetof(struct config_nodes, store) },
 	{ "log", SCHEMA_MAP, offsetof(struct config_nodes, log) },
+	{ "sandbox", SCHEMA_TEXT, NODE(CONFIG_SANDBOX) },
 	SCHEMA_END
 };
 
@@ -85,6 +87,7 @@ static const struct setting {
 			    config_read_repack },
 	[CONFIG_LOG_LEVEL] = { "log.level", LOG_LEVEL_VARIABLE,
 			       config_read_log_level },
+	[CONFIG_SANDBOX] = { "sandbox", SANDBOX_VARIABLE, config_read_sandbox },
 };
 
 const char *config_name(enum config_id id)
@@ -161,6 +164,8 @@ static json_t *default_value(enum config_id id)
 		return json_string(KEEPER_REPACK);
 	case CONFIG_LOG_LEVEL:
 		return json_string("info");
+	case CONFIG_SANDBOX:
+		return json_string("on");
 	case CONFIG_SIGN_KEY:
 		return json_string("none");
 	default:

@@ -10,6 +10,7 @@
 #include "cmd.h"
 #include "config.h"
 #include "fs/keeper.h"
+#include "fs/sandbox.h"
 #include "key_options.h"
 #include "mode.h"
 #include "schema.h"
@@ -132,5 +133,21 @@ int config_read_log_level(const char *file, const struct yaml_node *node,
 				     "%s: \"%.200s\" is no level; use error, "
 				     "warning, info or debug",
 				     node->key, node->text);
+	return made(json_string(node->text), ret_value, f);
+}
+
+int config_read_sandbox(const char *file, const struct yaml_node *node,
+			json_t **ret_value, struct failure *f)
+{
+	unsigned parts;
+
+	if (sandbox_parse(node->text, &parts) < 0)
+		return schema_refuse(
+			file, node, f,
+			"%s: \"%.200s\" is not understood; use on, "
+			"off, or off: with some of privileges, "
+			"dumps, seccomp and landlock, such as "
+			"off:seccomp,landlock",
+			node->key, node->text);
 	return made(json_string(node->text), ret_value, f);
 }

@@ -18,7 +18,7 @@ typedef int config_reader(const char *file, const struct yaml_node *node,
 config_reader config_read_word, config_read_mode, config_read_tiers,
 	config_read_keys, config_read_path, config_read_seconds,
 	config_read_size, config_read_count, config_read_repack,
-	config_read_log_level;
+	config_read_log_level, config_read_sandbox;
 
 /* What is wrong with a tier's URL, and with one of its options; NULL: nothing. To
  * stand behind what it is about. */

@@ -148,7 +148,8 @@ static void judge_sandbox(struct doctor *d)
 
 	if (!json_is_object(sandbox))
 		doctor_say(d, DOCTOR_WARNING, "sandbox",
-			   "larder daemon stop, without LARDER_SANDBOX=off",
+			   "larder daemon stop, and no setting sandbox: off "
+			   "(larder config sandbox)",
 			   "the daemon's worker keeps all of its user's "
 			   "privileges");
 	else

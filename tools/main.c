@@ -85,7 +85,8 @@ static void pass_on(const struct config *config, const struct args *args)
 {
 	static const enum config_id ids[] = {
 		CONFIG_MAX_SIZE, CONFIG_MAX_OBJECTS, CONFIG_MIN_FREE,
-		CONFIG_GRACE,	 CONFIG_REPACK,	     CONFIG_LOG_LEVEL
+		CONFIG_GRACE,	 CONFIG_REPACK,	     CONFIG_LOG_LEVEL,
+		CONFIG_SANDBOX,
 	};
 
 	for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++)

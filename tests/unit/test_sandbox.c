@@ -68,7 +68,7 @@ static void denied_by_filter(const struct sandbox *s)
 	char byte = 0;
 	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
 
-	CHECK(s->wanted && s->no_new_privs);
+	CHECK(s->wanted == SANDBOX_ALL && s->no_new_privs);
 	CHECK(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
 	if (!s->seccomp)
 		_exit(0);
@@ -189,28 +189,65 @@ static void test_off(void **state)
 	run_child(is_off, "Off");
 }
 
+static void is_partly_off(const struct sandbox *s)
+{
+	CHECK(s->wanted == (SANDBOX_PRIVILEGES | SANDBOX_LANDLOCK));
+	CHECK(s->no_new_privs && !s->seccomp && !s->no_dumps);
+	CHECK(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
+	CHECK(prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 0);
+	CHECK(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1);
+}
+
+static void test_partly_off(void **state)
+{
+	(void)state;
+	run_child(is_partly_off, "off:seccomp,dumps");
+}
+
+static void is_on(const struct sandbox *s)
+{
+	CHECK(s->wanted == SANDBOX_ALL && s->no_new_privs);
+}
+
+static void test_wrong_setting(void **state)
+{
+	(void)state;
+	run_child(is_on, "off:secomp");
+}
+
 static void test_parse(void **state)
 {
-	bool wanted = false;
+	static const char *const wrong[] = {
+		"",    "0",	  "off ",    "off:", "off:,",	   "off:dumps,",
+		"on:", "off:sec", "seccomp", "of",   "off:dumps ", "off,dumps"
+	};
+	unsigned parts = 77;
 
 	(void)state;
-	assert_int_equal(sandbox_parse("ON", &wanted), 0);
-	assert_true(wanted);
-	assert_int_equal(sandbox_parse("off", &wanted), 0);
-	assert_false(wanted);
-	wanted = true;
-	assert_int_equal(sandbox_parse("", &wanted), -EINVAL);
-	assert_int_equal(sandbox_parse("0", &wanted), -EINVAL);
-	assert_int_equal(sandbox_parse("off ", &wanted), -EINVAL);
-	assert_true(wanted);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_int_equal(sandbox_parse(wrong[i], &parts), -EINVAL);
+	assert_int_equal(parts, 77);
+	assert_int_equal(sandbox_parse("ON", &parts), 0);
+	assert_int_equal(parts, SANDBOX_ALL);
+	assert_int_equal(sandbox_parse("off", &parts), 0);
+	assert_int_equal(parts, 0);
+	assert_int_equal(sandbox_parse("Off:Landlock,seccomp", &parts), 0);
+	assert_int_equal(parts, SANDBOX_PRIVILEGES | SANDBOX_DUMPS);
+	assert_int_equal(sandbox_parse("off:privileges", &parts), 0);
+	assert_int_equal(parts, SANDBOX_DUMPS);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_filter), cmocka_unit_test(test_landlock),
-		cmocka_unit_test(test_dumps),  cmocka_unit_test(test_works),
-		cmocka_unit_test(test_off),    cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_landlock),
+		cmocka_unit_test(test_dumps),
+		cmocka_unit_test(test_works),
+		cmocka_unit_test(test_off),
+		cmocka_unit_test(test_partly_off),
+		cmocka_unit_test(test_wrong_setting),
+		cmocka_unit_test(test_parse),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

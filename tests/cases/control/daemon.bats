@@ -316,11 +316,26 @@ proc_field() {
 	larder status | grep -q '^sandbox  off'
 }
 
-@test "a wrong LARDER_SANDBOX leaves it on and is said" {
-	LARDER_SANDBOX=maybe larder daemon start
+@test "parts of the sandbox can be turned off in the configuration" {
+	mkdir -p "$XDG_CONFIG_HOME/larder"
+	echo 'sandbox: off:seccomp,dumps' >"$XDG_CONFIG_HOME/larder/config.yml"
+	run_json status
+	[ "$(json .sandbox.seccomp)" = false ]
+	[ "$(json .sandbox.no_dumps)" = false ]
 	[ "$(proc_field NoNewPrivs)" -eq 1 ]
-	grep -q 'LARDER_SANDBOX=maybe is neither on nor off' \
-		"$XDG_STATE_HOME/larder/larderd.log"
+	[ "$(proc_field Seccomp)" -eq 0 ]
+	larder status -v | grep -q '^sandbox  no new privileges, not: no dumps'
+	larder daemon stop
+	# The environment goes before the file.
+	LARDER_SANDBOX=on larder daemon start
+	[ "$(larder status --json | jq .sandbox)" != null ]
+}
+
+@test "a sandbox that is not understood is refused" {
+	LARDER_SANDBOX=maybe run larder daemon start
+	[ "$status" -eq 2 ]
+	[[ $output == *maybe*off:seccomp,landlock* ]]
+	no_daemon "$BATS_TEST_TMPDIR"
 }
 
 # Descriptors that a program which the daemon runs would inherit.
