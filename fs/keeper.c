@@ -137,15 +137,37 @@ static void end(struct keeper *k)
 	pthread_cond_broadcast(&k->changed);
 }
 
+struct tidying {
+	struct keeper *keeper;
+	struct progress *progress;
+	int r; /* why it is not to go on */
+};
+
+static bool is_to_stop(void *arg)
+{
+	struct tidying *t = arg;
+
+	if (t->r == 0)
+		t->r = progress_tick(t->progress, "caches", 0, 0, 0, 0);
+	if (t->r == 0) {
+		LOCK_SCOPE(&t->keeper->lock);
+
+		t->r = t->keeper->stopping ? -ECANCELED : 0;
+	}
+	return t->r < 0;
+}
+
 /* What only the kernel's caches hold would be kept by a collection. Where the
  * store is over its limits, also of entries that are there. */
-static void release_unused(struct keeper *k)
+static int release_unused(struct keeper *k, struct progress *progress)
 {
+	struct tidying t = { k, progress, 0 };
 	struct gc_usage u;
 	bool over = keeper_usage(k, &u) == 0 && u.over;
 
 	(void)mounts_tidy(k->mounts, over ? k->limits.grace_ns : INT64_MAX,
-			  true);
+			  true, is_to_stop, &t);
+	return t.r;
 }
 
 int keeper_collect(struct keeper *k, bool dry_run, struct progress *progress,
@@ -166,8 +188,9 @@ int keeper_collect(struct keeper *k, bool dry_run, struct progress *progress,
 	if (r < 0)
 		return r;
 	if (!dry_run)
-		release_unused(k);
-	r = limits_now(k, &o.limits);
+		r = release_unused(k, progress);
+	if (r == 0)
+		r = limits_now(k, &o.limits);
 	if (r == 0)
 		r = gc_run(k->store, &o, progress, ret_result);
 	end(k);
@@ -457,9 +480,11 @@ static void *keeper_main(void *arg)
 	while (wait_for_work(k, &idle)) {
 		bool removed = idle && take(k, &k->removed);
 		bool due = idle && is_due(k);
+		struct tidying tidying = { k, NULL, 0 };
 
 		/* What was in use when its entry was removed. */
-		removed |= mounts_tidy(k->mounts, INT64_MAX, false) > 0;
+		removed |= mounts_tidy(k->mounts, INT64_MAX, false, is_to_stop,
+				       &tidying) > 0;
 		if (due)
 			forget_seen(k);
 		if (removed || due || is_over(k))

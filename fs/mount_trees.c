@@ -8,7 +8,6 @@
 #include <errno.h>
 
 #include "store/base/cleanup.h"
-#include "store/base/clock.h"
 #include "store/base/io.h"
 #include "store/base/log.h"
 
@@ -60,26 +59,44 @@ static int id_trees(const struct trees *t, const char *id)
 struct tidying {
 	int64_t idle_ns;
 	bool urgent;
+	bool (*stop)(void *arg);
+	void *arg;
+	struct mount *mnt; /* of which it is the turn */
 	size_t closed;
 };
+
+/* Its umount waits for the reference. */
+static bool is_to_stop(void *arg)
+{
+	const struct tidying *t = arg;
+
+	return !mount_is_there(t->mnt) || t->stop(t->arg);
+}
 
 static int tidy_mount(void *arg, struct mount *mnt)
 {
 	struct tidying *t = arg;
 	struct view_all_kernel kernel;
-	struct view_all_tidying how = { &kernel, clock_mono_ns(), t->idle_ns,
-					t->urgent };
+	const struct view_all_tidying how = {
+		.kernel = &kernel,
+		.idle_ns = t->idle_ns,
+		.urgent = t->urgent,
+		.stop = is_to_stop,
+		.arg = t,
+	};
 
 	if (!mnt->all)
 		return 0;
+	t->mnt = mnt;
 	session_ask(mnt->session, &kernel);
 	t->closed += view_all_tidy(mnt->all, &how);
 	return 0;
 }
 
-size_t mounts_tidy(struct mounts *m, int64_t idle_ns, bool urgent)
+size_t mounts_tidy(struct mounts *m, int64_t idle_ns, bool urgent,
+		   bool (*stop)(void *arg), void *arg)
 {
-	struct tidying t = { idle_ns, urgent, 0 };
+	struct tidying t = { idle_ns, urgent, stop, arg, NULL, 0 };
 
 	(void)mounts_each(m, tidy_mount, &t);
 	return t.closed;

@@ -295,43 +295,68 @@ int mounts_find(struct mounts *m, const char *dir, struct mount **ret_mount,
 			   dir);
 }
 
-static struct mount **ref_all(struct mounts *m, size_t *ret_count)
+static uint64_t *list_serials(struct mounts *m, size_t *ret_count)
 {
-	struct mount **all;
+	uint64_t *serials;
 	size_t n = 0;
 
 	LOCK_SCOPE(&m->lock);
 	for (struct mount *mnt = m->list; mnt; mnt = mnt->next)
 		n++;
-	all = calloc(n + 1, sizeof(*all));
-	if (!all)
+	serials = calloc(n + 1, sizeof(*serials));
+	if (!serials)
 		return NULL;
-	n = 0;
-	for (struct mount *mnt = m->list; mnt; mnt = mnt->next) {
-		if (mnt->phase != MOUNT_SERVED && mnt->phase != MOUNT_DETACHED)
-			continue;
-		mnt->refs++;
-		all[n++] = mnt;
-	}
 	*ret_count = n;
-	return all;
+	n = 0;
+	for (struct mount *mnt = m->list; mnt; mnt = mnt->next)
+		serials[n++] = mnt->serial;
+	return serials;
 }
 
+static bool is_there(const struct mount *mnt)
+{
+	return mnt->phase == MOUNT_SERVED || mnt->phase == MOUNT_DETACHED;
+}
+
+/* NULL: it has gone meanwhile, or is not there yet. */
+static struct mount *ref_serial(struct mounts *m, uint64_t serial)
+{
+	LOCK_SCOPE(&m->lock);
+	for (struct mount *mnt = m->list; mnt; mnt = mnt->next) {
+		if (mnt->serial != serial || !is_there(mnt))
+			continue;
+		mnt->refs++;
+		return mnt;
+	}
+	return NULL;
+}
+
+/* A reference keeps an umount of that mount waiting, so only one is held at a
+ * time. */
 int mounts_each(struct mounts *m, int (*each)(void *arg, struct mount *mnt),
 		void *arg)
 {
-	size_t n, i;
-	_cleanup_free_ struct mount **all = ref_all(m, &n);
+	size_t n = 0;
+	_cleanup_free_ uint64_t *serials = list_serials(m, &n);
 	int r = 0;
 
-	if (!all)
+	if (!serials)
 		return -ENOMEM;
-	for (i = 0; i < n; i++) {
-		if (r == 0)
-			r = each(arg, all[i]);
-		mount_unref(all[i]);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		struct mount *mnt = ref_serial(m, serials[i]);
+
+		if (!mnt)
+			continue;
+		r = each(arg, mnt);
+		mount_unref(mnt);
 	}
 	return r;
+}
+
+bool mount_is_there(struct mount *mnt)
+{
+	LOCK_SCOPE(&mnt->mounts->lock);
+	return is_there(mnt);
 }
 
 /* --- one command at a time --- */

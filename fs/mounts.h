@@ -116,15 +116,18 @@ int mounts_resume(struct mounts *m, const char *dir_or_id,
 int mounts_find(struct mounts *m, const char *dir, struct mount **ret_mount,
 		struct mounts_error *err);
 
-/* All that are served, with a reference and without a lock; mounts made
- * meanwhile may be missed. */
+/* All that are served, one after the other, each with a reference, which its
+ * umount waits for, and without a lock. Mounts made meanwhile may be missed. */
 int mounts_each(struct mounts *m, int (*each)(void *arg, struct mount *mnt),
 		void *arg);
 
 /* Has mounts of all entries close what the kernel only has in its caches
  * (view_all_tidy.c): of entries that are no more, and what nobody has asked for
- * for `idle_ns`; `urgent`: also what was in use just now. How many trees. */
-size_t mounts_tidy(struct mounts *m, int64_t idle_ns, bool urgent);
+ * for `idle_ns`; `urgent`: also what was in use just now. Ends when `stop` says
+ * so, which is asked before each question to the kernel; one mount's part of
+ * it, when that is unmounted. How many trees. */
+size_t mounts_tidy(struct mounts *m, int64_t idle_ns, bool urgent,
+		   bool (*stop)(void *arg), void *arg);
 
 /* What is kept on disk and used by no mount. */
 int mounts_each_kept(struct mounts *m,

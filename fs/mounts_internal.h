@@ -80,6 +80,9 @@ void mounts_insert(struct mount *mnt);
  * (monotonic) has passed. */
 bool mounts_wait(struct mounts *m, int64_t deadline_ns);
 
+/* Whether the mount is served and its session has not ended. */
+bool mount_is_there(struct mount *mnt);
+
 /* Whether a mount that has not ended has the id. */
 bool mounts_uses_id(struct mounts *m, const char *id);
 

@@ -102,9 +102,13 @@ struct view_all_kernel {
 
 struct view_all_tidying {
 	const struct view_all_kernel *kernel;
-	int64_t now_ns;	 /* monotonic */
 	int64_t idle_ns; /* not asked for anything for so long: may go */
 	bool urgent;	 /* also what was tried in vain a while ago */
+	/* Whether to end before all is done; asked between any two questions to
+	 * the kernel. NULL: never. */
+	bool (*stop)(void *arg);
+	int64_t (*now)(void *arg); /* monotonic ns; NULL: the clock */
+	void *arg;
 };
 
 /* Closes trees that the kernel only has in its caches: of entries that are no

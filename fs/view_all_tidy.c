@@ -17,7 +17,8 @@
  * when it is told that the root's attributes have changed. That it has none
  * is no proof: an answer of the worker before may have reached somebody who
  * has not run since, and makes the inode when he does. So it must say so twice
- * with VIEW_ALL_SURE_NS between, while no reference comes or goes.
+ * with VIEW_ALL_SURE_NS between the one answer and the next question, while no
+ * reference comes or goes.
  *
  * A thread that is no service thread, one at a time.
  */
@@ -39,12 +40,28 @@ struct tidy {
 	struct view_all *a;
 	const struct view_all_tidying *how;
 	size_t closed;
+	bool stopped;
 };
+
+static int64_t now_ns(const struct tidy *tidy)
+{
+	return tidy->how->now ? tidy->how->now(tidy->how->arg) :
+				clock_mono_ns();
+}
+
+/* Once it is to end it is not asked again. */
+static bool is_stopped(struct tidy *tidy)
+{
+	const struct view_all_tidying *how = tidy->how;
+
+	tidy->stopped = tidy->stopped || (how->stop && how->stop(how->arg));
+	return tidy->stopped;
+}
 
 /* --- saying what may go --- */
 
 struct going {
-	struct view_all *a;
+	struct tidy *tidy;
 	struct all_tree *tree;
 	const struct view_all_kernel *kernel;
 	struct view_all_name names[BATCH];
@@ -57,6 +74,8 @@ static int flush_names(struct going *g)
 	size_t count = g->count;
 
 	g->count = 0;
+	if (is_stopped(g->tidy))
+		return -ECANCELED;
 	return count ? g->kernel->drop(g->kernel->arg, g->names, count) : 0;
 }
 
@@ -75,6 +94,8 @@ static int flush_nodes(struct going *g)
 	size_t count = g->count;
 
 	g->count = 0;
+	if (is_stopped(g->tidy))
+		return -ECANCELED;
 	return count ? g->kernel->prune(g->kernel->arg, g->nodes, count) : 0;
 }
 
@@ -91,7 +112,7 @@ static int say_nodes(struct going *g, bool dirs)
 		r = catalog_inode(c, ino, &ci);
 		if (r < 0 || !S_ISDIR(ci.mode) == dirs)
 			continue;
-		r = all_file_node(g->a, g->tree, ino, false,
+		r = all_file_node(g->tidy->a, g->tree, ino, false,
 				  &g->nodes[g->count]);
 		if (r == 0 && ++g->count == BATCH)
 			r = flush_nodes(g);
@@ -102,14 +123,15 @@ static int say_nodes(struct going *g, bool dirs)
 /* All that the kernel may know of the tree. A directory comes before those
  * below it, so the last one is a leaf; a file of several names comes before
  * the directory of the second. */
-static int prune(struct view_all *a, struct all_tree *t,
-		 const struct view_all_kernel *kernel)
+static int prune(struct tidy *tidy, struct all_tree *t)
 {
-	struct going g = { .a = a, .tree = t, .kernel = kernel };
-	int r = all_tree_open(a, t, false);
+	struct going g = { .tidy = tidy,
+			   .tree = t,
+			   .kernel = tidy->how->kernel };
+	int r = all_tree_open(tidy->a, t, false);
 
 	if (r == 0)
-		r = all_missing_each(a, t, say_missing, &g);
+		r = all_missing_each(tidy->a, t, say_missing, &g);
 	if (r == 0)
 		r = flush_names(&g);
 	if (r == 0)
@@ -125,16 +147,17 @@ static void begin_asking(struct view_all *a, struct all_tree *t)
 	t->asked = true;
 }
 
-/* The kernel has it not. */
-static void note_absent(struct view_all *a, struct all_tree *t, int64_t now)
+/* The kernel was asked and has said that it has it not. */
+static void note_absent(struct view_all *a, struct all_tree *t,
+			int64_t asked_ns, int64_t said_ns)
 {
 	LOCK_SCOPE(&a->lock);
 
 	if (!t->asked || !t->unsure || t->record.refs == 0)
 		return;
 	if (t->absent_ns == 0)
-		t->absent_ns = now;
-	else if (now - t->absent_ns >= VIEW_ALL_SURE_NS)
+		t->absent_ns = said_ns;
+	else if (asked_ns - t->absent_ns >= VIEW_ALL_SURE_NS)
 		all_tree_forget_all(a, t);
 }
 
@@ -156,21 +179,30 @@ static void wait_forgotten(struct view_all *a, struct all_tree *t)
 		;
 }
 
+static bool is_unsure(struct tidy *tidy, const struct all_tree *t)
+{
+	LOCK_SCOPE(&tidy->a->lock);
+	return t->unsure;
+}
+
 /* `pruned`: it was just told that it may drop it. */
 static void ask(struct tidy *tidy, struct all_tree *t, bool pruned)
 {
 	const struct view_all_kernel *k = tidy->how->kernel;
+	int64_t asked_ns, said_ns;
 	int has;
 
 	begin_asking(tidy->a, t);
+	asked_ns = now_ns(tidy);
 	has = k->has(k->arg, all_tree_node(t, VIEW_ROOT));
+	said_ns = now_ns(tidy);
 	if (has > 0)
 		note_present(tidy->a, t);
 	if (has != 0)
 		return;
-	if (pruned && !t->unsure)
+	if (pruned && !is_unsure(tidy, t))
 		wait_forgotten(tidy->a, t);
-	note_absent(tidy->a, t, tidy->how->now_ns);
+	note_absent(tidy->a, t, asked_ns, said_ns);
 }
 
 /* --- which --- */
@@ -185,7 +217,7 @@ static bool is_any(void *arg, const struct all_tree *t)
 /* What was in use the last time is asked for less and less often. */
 static bool is_due(struct tidy *tidy, struct all_tree *t)
 {
-	int64_t now = tidy->how->now_ns, wait;
+	int64_t now = now_ns(tidy), wait;
 	LOCK_SCOPE(&tidy->a->lock);
 
 	if (!tidy->how->urgent && now < t->tidy_ns)
@@ -198,8 +230,10 @@ static bool is_due(struct tidy *tidy, struct all_tree *t)
 
 static bool is_idle(struct tidy *tidy, const struct all_tree *t)
 {
+	int64_t now = now_ns(tidy);
 	LOCK_SCOPE(&tidy->a->lock);
-	return tidy->how->now_ns - t->used_ns >= tidy->how->idle_ns;
+
+	return now - t->used_ns >= tidy->how->idle_ns;
 }
 
 /* Of an entry that is no more, nobody can look up what he has not. */
@@ -208,12 +242,6 @@ static bool is_to_go(struct tidy *tidy, const struct all_tree *t)
 	_cleanup_entry_ struct entry e = ENTRY_INIT;
 
 	return is_idle(tidy, t) || !all_tree_is_entry(tidy->a, t, &e);
-}
-
-static bool is_unsure(struct tidy *tidy, const struct all_tree *t)
-{
-	LOCK_SCOPE(&tidy->a->lock);
-	return t->unsure;
 }
 
 static bool has_refs(struct tidy *tidy, const struct all_tree *t)
@@ -225,8 +253,10 @@ static bool has_refs(struct tidy *tidy, const struct all_tree *t)
 static void tidy_one(struct tidy *tidy, struct all_tree *t)
 {
 	bool pruned = is_to_go(tidy, t) && is_due(tidy, t) &&
-		      prune(tidy->a, t, tidy->how->kernel) == 0;
+		      prune(tidy, t) == 0;
 
+	if (is_stopped(tidy))
+		return;
 	if (pruned || is_unsure(tidy, t))
 		ask(tidy, t, pruned);
 	tidy->closed += !has_refs(tidy, t);
@@ -235,14 +265,15 @@ static void tidy_one(struct tidy *tidy, struct all_tree *t)
 size_t view_all_tidy(struct view_all *a, const struct view_all_tidying *tidying)
 {
 	_cleanup_free_ struct all_tree **trees = NULL;
-	struct tidy tidy = { a, tidying, 0 };
+	struct tidy tidy = { a, tidying, 0, false };
 	size_t n = 0, i;
 	LOCK_SCOPE(&a->tidy_lock);
 
 	if (all_trees_pin_held(a, is_any, NULL, &trees, &n) < 0)
 		return 0;
 	for (i = 0; i < n; i++) {
-		tidy_one(&tidy, trees[i]);
+		if (!is_stopped(&tidy))
+			tidy_one(&tidy, trees[i]);
 		all_tree_unpin(a, trees[i]);
 	}
 	return tidy.closed;

@@ -126,7 +126,9 @@ struct kernel {
 	bool used[ROOTS]; /* somebody stands in it */
 	uint64_t random;
 	unsigned asked, pruned, dropped;
-	uint64_t nodes[16]; /* the first that were pruned */
+	int64_t now, answer_ns; /* the clock, and how long an answer takes */
+	unsigned *stop_at;	/* tidying ends when this count is 0 */
+	uint64_t nodes[16];	/* the first that were pruned */
 	struct view_all_name names[2];
 };
 
@@ -187,6 +189,7 @@ static int kernel_has(void *arg, uint64_t node)
 	struct kernel *k = arg;
 
 	k->asked++;
+	k->now += k->answer_ns;
 	for (unsigned i = 0; i < ROOTS; i++)
 		if (k->node[i] == node)
 			return k->has[i] > 0;
@@ -220,12 +223,29 @@ static int kernel_prune(void *arg, const uint64_t *nodes, size_t count)
 	return 0;
 }
 
+static int64_t kernel_now(void *arg)
+{
+	const struct kernel *k = arg;
+
+	return k->now;
+}
+
+static bool kernel_stop(void *arg)
+{
+	const struct kernel *k = arg;
+
+	return k->stop_at && (*k->stop_at == 0 || --*k->stop_at == 0);
+}
+
 static size_t tidy(struct kernel *k, int64_t now, int64_t idle, bool urgent)
 {
 	const struct view_all_kernel kernel = { kernel_drop_names, kernel_prune,
 						kernel_has, k };
-	const struct view_all_tidying t = { &kernel, now, idle, urgent };
+	const struct view_all_tidying t = {
+		&kernel, idle, urgent, kernel_stop, kernel_now, k,
+	};
 
+	k->now = now;
 	return view_all_tidy(k->x->all, &t);
 }
 
@@ -335,6 +355,59 @@ static void test_reference_too_many(void **state)
 	now += 5 * VIEW_ALL_SURE_NS;
 	assert_int_equal(tidy(&k, now, INT64_MAX, true), 0);
 	assert_int_equal(tidy(&k, now + VIEW_ALL_SURE_NS, INT64_MAX, true), 1);
+	assert_int_equal(held(k.x), 0);
+}
+
+/* A question that waits for its answer is not over before that comes. */
+static void test_slow_answer(void **state)
+{
+	struct kernel k = { .x = *state };
+	int64_t now = clock_mono_ns();
+
+	kernel_lookup(&k, 0);
+	kernel_run_woken(&k, 0);
+	kernel_lookup_unanswered(&k, 0);
+	kernel_settle(&k);
+	k.answer_ns = VIEW_ALL_SURE_NS;
+	assert_int_equal(tidy(&k, now, INT64_MAX, true), 0);
+	assert_int_equal(
+		tidy(&k, now + 2 * VIEW_ALL_SURE_NS - 1, INT64_MAX, true), 0);
+	assert_int_equal(held(k.x), 1);
+	assert_int_equal(tidy(&k, now + 2 * VIEW_ALL_SURE_NS, INT64_MAX, true),
+			 1);
+	assert_int_equal(held(k.x), 0);
+}
+
+/* It ends between any two questions, and the rest is for the next time. */
+static void test_stopped(void **state)
+{
+	struct kernel k = { .x = *state };
+	bool stopped = true;
+	unsigned n, stop_at;
+
+	kernel_lookup(&k, 0);
+	kernel_lookup(&k, 1);
+	kernel_run_woken(&k, 0);
+	kernel_run_woken(&k, 1);
+	k.used[0] = k.used[1] = true;
+	k.stop_at = &stop_at;
+	for (n = 1; stopped; n++) {
+		assert_true(n < 64);
+		k.asked = k.pruned = k.dropped = 0;
+		stop_at = n;
+		tidy(&k, clock_mono_ns(), 0, true);
+		if (n == 1)
+			assert_int_equal(k.asked + k.pruned, 0);
+		stopped = stop_at == 0;
+	}
+	assert_int_equal(k.asked, 2);
+	assert_true(n > 4);
+	k.stop_at = NULL;
+	k.used[0] = k.used[1] = false;
+	k.pruned = 0;
+	tidy(&k, clock_mono_ns(), 0, true);
+	while (k.forgets_count > 0)
+		kernel_read_forget(&k, false);
 	assert_int_equal(held(k.x), 0);
 }
 
@@ -532,6 +605,8 @@ int main(void)
 		TEST(test_named),
 		TEST(test_orders),
 		TEST(test_reference_too_many),
+		TEST(test_slow_answer),
+		TEST(test_stopped),
 		TEST(test_sure),
 		TEST(test_idle),
 		TEST(test_order_said),

@@ -132,6 +132,27 @@ collected() {
 	leave
 }
 
+@test "another mount is unmounted while the kernel is being asked" {
+	local messenger gc
+	larder import -q two --name other --key k1
+	mkdir m
+	larder mount -q other@k1 m
+	import
+	use one k1
+	messenger=$(pgrep -x -P "$(worker_pid)" larder-messages)
+	kill -STOP "$messenger"
+	larder rm -q web@k1
+	larder gc -q 3>&- &
+	gc=$!
+	# Its answer is waited for, ten seconds, of which one has passed.
+	sleep 1
+	timeout 8 "$LARDER" umount -q m
+	kill -CONT "$messenger"
+	wait "$gc"
+	# And the mount of all entries itself.
+	larder umount -q all
+}
+
 @test "after a worker's death, too" {
 	needs_pruning
 	require_root
