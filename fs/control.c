@@ -90,6 +90,7 @@ static void connection_run(struct connection *conn)
 				  &conn->peer, request, fds, nfds);
 		for (unsigned i = 0; i < nfds; i++)
 			close(fds[i]);
+		rpc_limit_send(conn->rpc, 0); /* it was that request's */
 		end = set_busy(conn, false) || r < 0;
 	}
 }

@@ -12,8 +12,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
@@ -22,9 +20,11 @@
 #include "trace.h"
 #include "view_paths.h"
 
-#define BATCH 64   /* reads of a notification: less than a socket takes */
-#define TICK_MS 50 /* between two looks at the ring */
-#define SEND_S 2   /* for a client that stops in the middle of a line */
+#define BATCH 64 /* reads of a notification: less than a socket takes */
+#define BATCHES (TRACE_READS / BATCH) /* in one tick: as many as the ring has */
+#define TICK_MS 50		      /* between two looks at the ring */
+#define SEND_S 2    /* for a client that stops in the middle of a line */
+#define ANSWER_S 60 /* the same at the end, when it may have much to read */
 #define NS_PER_MS INT64_C(1000000)
 #define FOR_MS_MAX (INT64_C(1000) * 86400 * 365)
 
@@ -125,6 +125,7 @@ static bool can_send(const struct tracing *t)
 	return poll(&p, 1, 0) > 0 && p.revents == POLLOUT;
 }
 
+/* What has come, and not what comes meanwhile: that may go on for ever. */
 static int send_all(struct tracing *t)
 {
 	struct trace_read reads[BATCH];
@@ -132,7 +133,7 @@ static int send_all(struct tracing *t)
 	size_t n;
 	int r = 0;
 
-	while (r == 0 && can_send(t)) {
+	for (unsigned i = 0; i < BATCHES && r == 0 && can_send(t); i++) {
 		n = trace_take(t->trace, &t->pos, reads, BATCH, &lost);
 		if (n == 0 && lost == 0)
 			return 0;
@@ -168,16 +169,10 @@ static int follow(struct tracing *t, const char **ret_end)
 	t->lost += trace_left(t->trace, t->pos);
 	if (control_set_watching(t->call->conn, false) || stopping)
 		end = "replaced";
+	else if (r == 0)
+		rpc_limit_send(t->call->rpc, ANSWER_S);
 	*ret_end = end;
 	return r;
-}
-
-static void set_send_time(const struct tracing *t, time_t seconds)
-{
-	struct timeval tv = { .tv_sec = seconds };
-
-	(void)setsockopt(rpc_fd(t->call->rpc), SOL_SOCKET, SO_SNDTIMEO, &tv,
-			 sizeof(tv));
 }
 
 static int new_paths(struct tracing *t)
@@ -195,9 +190,8 @@ static int trace_mount(struct tracing *t, const char **ret_end)
 	if (r == 0)
 		r = trace_attach(t->trace, &t->pos);
 	if (r == 0) {
-		set_send_time(t, SEND_S);
+		rpc_limit_send(t->call->rpc, SEND_S);
 		r = follow(t, ret_end);
-		set_send_time(t, 0);
 		trace_detach(t->trace);
 	}
 	view_paths_free(t->paths);

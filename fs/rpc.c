@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
@@ -82,6 +83,13 @@ bool rpc_peer_gone(const struct rpc *r)
 
 	return poll(&p, 1, 0) > 0 &&
 	       (p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL));
+}
+
+void rpc_limit_send(const struct rpc *r, unsigned seconds)
+{
+	const struct timeval limit = { .tv_sec = seconds };
+
+	(void)setsockopt(r->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 }
 
 /* Waits until a descriptor that does not block is ready. One that blocks

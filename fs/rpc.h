@@ -55,6 +55,10 @@ int rpc_receive(struct rpc *r, json_t **ret_object, int ret_fds[RPC_FDS_MAX],
 /* True when the peer has gone (does not block). */
 bool rpc_peer_gone(const struct rpc *r);
 
+/* For how long a peer that does not read makes rpc_send() wait before it fails
+ * with -EAGAIN, after which the line is not whole; 0: for ever, as at first. */
+void rpc_limit_send(const struct rpc *r, unsigned seconds);
+
 /* Bytes that may not be UTF-8 <-> JSON text (PROTOCOL.md's escapes). NULL for
  * a NUL among them, for what is no string, and when memory is short.
  * `ret_len` may be NULL: the bytes are NUL-terminated. */
