@@ -22,6 +22,7 @@
 #include "top_text.h"
 
 #define NS_PER_MS INT64_C(1000000)
+#define PAUSE_NS (200 * NS_PER_MS) /* where the answer takes a whole round */
 
 struct top {
 	const struct args *args;
@@ -130,22 +131,33 @@ static void next_order(struct top *t, bool back)
 	t->order = (t->order + (back ? n - 1 : 1)) % n;
 }
 
-/* Until the next round is due; true where it is to end. */
+/* Until the next round is due; true where it is to end. What has come while
+ * the daemon was asked is looked at in any case. */
 static bool wait_round(struct top *t, int64_t until_ns)
 {
 	int64_t left;
 	int key;
 
-	while ((left = until_ns - clock_mono_ns()) > 0) {
-		key = screen_wait((int)(left / NS_PER_MS) + 1);
+	do {
+		left = until_ns - clock_mono_ns();
+		key = screen_wait(left > 0 ? (int)(left / NS_PER_MS) + 1 : 0);
 		if (key == SCREEN_ENDED || key == 'q' || key == 'Q')
 			return true;
 		if (key == '<' || key == '>')
 			next_order(t, key == '<');
 		if (key != SCREEN_TIME)
 			draw(t);
-	}
+	} while (key != SCREEN_TIME);
 	return false;
+}
+
+/* When the round that was begun ends. */
+static int64_t round_end(const struct top *t, int64_t begun_ns)
+{
+	int64_t due = begun_ns + t->interval_ns;
+	int64_t soonest = clock_mono_ns() + PAUSE_NS;
+
+	return due > soonest ? due : soonest;
 }
 
 static int run_screen(struct top *t)
@@ -157,13 +169,13 @@ static int run_screen(struct top *t)
 	if (r < 0)
 		return out_error(EXIT_ERROR, "the terminal: %s", strerror(-r));
 	for (unsigned i = 0; !end && (rounds == 0 || i < rounds); i++) {
-		int64_t until_ns = clock_mono_ns() + t->interval_ns;
+		int64_t begun_ns = clock_mono_ns();
 
 		(void)take_sample(t); /* what fails is drawn */
 		if (interrupt_signal())
 			break;
 		draw(t);
-		end = wait_round(t, until_ns);
+		end = wait_round(t, round_end(t, begun_ns));
 	}
 	screen_close();
 	signo = screen_signal() ? screen_signal() : interrupt_signal();
