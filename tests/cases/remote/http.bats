@@ -312,10 +312,13 @@ secrets_of() {
 	LARDER_TOKEN_WEB=s3cret-token on two "$LARDER" import tree --name web \
 		--key k1
 	wait_until refused_once
+	pid=$(on two "$LARDER" status --json | jq .pid)
+	[ "$(secrets_of "$pid")" -eq 1 ]
 	kill -KILL "$(on two "$LARDER" status --json | jq .worker_pid)"
 	nginx -c "$web/conf" -p "$web" 2>"$web/start.log" 3>&-
 	wait_until queue_is_empty
-	[ "$(secrets_of "$(on two "$LARDER" status --json | jq .pid)")" -eq 0 ]
+	[ "$(on two "$LARDER" status --json | jq .pid)" -eq "$pid" ]
+	[ "$(secrets_of "$pid")" -eq 0 ]
 	LARDER_TOKEN=s3cret-token on one "$LARDER" pull \
 		--from "http://127.0.0.1:$port" web@k1
 }
