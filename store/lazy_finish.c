@@ -200,7 +200,8 @@ static int fetch_rest(struct completion *c)
 }
 
 /* A frame that was damaged since it was compared makes the file another one than
- * the pack's name says. */
+ * the pack's name says. Who served all of it may have chosen that name, though: what
+ * another tree may have written over is compared again. */
 static bool is_known(void *arg, const struct pack_chunk *chunk)
 {
 	struct completion *c = arg;
@@ -212,9 +213,9 @@ static bool is_known(void *arg, const struct pack_chunk *chunk)
 		if (mine.off >= chunk->off)
 			break;
 	}
-	return c->pos < c->lp->end && mine.off == chunk->off &&
-	       mine.len == chunk->len && mine.size == chunk->size &&
-	       mine.has_dict == chunk->has_dict &&
+	return !atomic_load(&c->lp->file->shared) && c->pos < c->lp->end &&
+	       mine.off == chunk->off && mine.len == chunk->len &&
+	       mine.size == chunk->size && mine.has_dict == chunk->has_dict &&
 	       digest_equal(&mine.digest, &chunk->digest) &&
 	       atomic_load(&c->lt->state[c->lt->order[c->pos]]) >= LAZY_READY;
 }

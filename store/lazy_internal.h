@@ -143,6 +143,10 @@ struct lazy_file {
 	struct dmap_node node; /* first; files_lock, as the next */
 	unsigned users;
 	struct sparse *sparse; /* constant */
+
+	/* More than one tree has had it. They may disagree on where frames are,
+	 * and write over each other's. Set before the second puts any there. */
+	atomic_bool shared;
 };
 
 /* What somebody said of a pack that is not here. */

@@ -25,8 +25,10 @@ static struct lazy_file *file_use(struct lazy *l, const struct digest *name)
 {
 	struct lazy_file *f = (struct lazy_file *)dmap_find(&l->files, name);
 
-	if (f)
-		f->users++;
+	if (!f)
+		return NULL;
+	f->users++;
+	atomic_store(&f->shared, true);
 	return f;
 }
 
