@@ -482,7 +482,7 @@ static void test_socket(void **state)
 static void test_full_line(void **state)
 {
 	_cleanup_close_ int dir = rpc_runtime_open();
-	_cleanup_close_ int listener = -1, again = -1;
+	_cleanup_close_ int listener = -1;
 	struct timeval none = { 0, 0 }, got = { 1, 1 };
 	socklen_t len = sizeof(got);
 	int waiting[256], n = 0;
