@@ -104,7 +104,7 @@ static void check_sent(json_t *object)
 {
 	_cleanup_json_ json_t *again = NULL;
 	int fds[2], got[RPC_FDS_MAX];
-	struct rpc *a, *b;
+	struct rpc *a = NULL, *b = NULL;
 	unsigned n;
 
 	make_pair(fds);
